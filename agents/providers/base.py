@@ -1,0 +1,465 @@
+"""What a telephone provider is to the rest of the product.
+
+Everything that crosses this line is a frozen dataclass; no provider's field name does.
+
+    ProviderError
+    |- NotSent       nothing of the request left this machine: the telephone cannot ring
+    |- Busy          a definite "not now"; the same call may be asked for again later
+    |- Refused       a definite "no"; `scope` says whether for this call or for the whole account
+    |- Unclear       anything else after the first byte: the telephone may be ringing
+    |- NotFound      a look-up answered that there is no such thing
+BadSignature is a SuspiciousOperation: Django answers it with 400, our webhook door with 401.
+"""
+
+from __future__ import annotations
+
+import enum
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, ClassVar
+
+from django.core.exceptions import SuspiciousOperation
+
+
+class ProviderError(Exception):
+    """A provider did not do what was asked. `message` is fit to show to staff."""
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        http_status: int | None = None,
+        body: bytes = b"",
+        retry_after_s: float | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.message = message
+        self.http_status = http_status
+        self.body = body
+        self.retry_after_s = retry_after_s
+
+
+class NotSent(ProviderError):
+    """Could not connect, or given up before the first byte."""
+
+
+class Busy(ProviderError):
+    """Rate or capacity limit: a definite not-now."""
+
+
+class RefusalScope(enum.Enum):
+    CALL = "call"
+    """This number, this variable, this request: other calls may pass."""
+    AGENT = "agent"
+    """The agent or caller ID may not call: others may."""
+    ACCOUNT = "account"
+    """Key or credit: no call will pass until a person acts."""
+
+
+class Refused(ProviderError):
+    """A definite no."""
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        scope: RefusalScope = RefusalScope.CALL,
+        code: str = "refused",
+        http_status: int | None = None,
+        body: bytes = b"",
+    ) -> None:
+        super().__init__(message, http_status=http_status, body=body)
+        self.scope = scope
+        self.code = code
+        """invalid_number, not_allowed, billing, authentication or refused."""
+
+
+class Unclear(ProviderError):
+    """Something left this machine and no clear answer came back."""
+
+
+class NotFound(ProviderError):
+    """The provider has no such call, agent or number under this key."""
+
+
+class BadSignature(SuspiciousOperation):
+    """A webhook's signature does not hold. `cause_code`: missing, malformed, stale or wrong."""
+
+    def __init__(self, message: str, *, cause_code: str) -> None:
+        super().__init__(message)
+        self.cause_code = cause_code
+
+
+class Stage(enum.IntEnum):
+    """How far a fact says the call was. Higher wins in `lifecycle.derive`."""
+
+    KNOWN = 1
+    CONNECTED = 2
+    ENDED = 3
+    ANALYSED = 4
+
+
+class Outcome(enum.StrEnum):
+    """How the telephone call ended, in our words (design, section 2)."""
+
+    CONNECTED = "connected"
+    VOICEMAIL = "voicemail"
+    SCREENED = "screened"
+    NO_ANSWER = "no_answer"
+    BUSY = "busy"
+    DECLINED = "declined"
+    INVALID_NUMBER = "invalid_number"
+    BLOCKED = "blocked"
+    FAILED = "failed"
+
+
+class AnsweredBy(enum.StrEnum):
+    PERSON = "person"
+    MACHINE = "machine"
+    SCREENING = "screening"
+    UNCLEAR = "unclear"
+    NOBODY = ""
+
+
+class RetryClass(enum.StrEnum):
+    """Whether and when it makes sense to try the same person again."""
+
+    LATER = "later"
+    """Minutes or hours later; counts as an attempt."""
+    SOON = "soon"
+    """A technical failure: with back-off, need not count."""
+    FIX = "fix"
+    """Something of ours must be mended first; do not burn attempts."""
+    REVIEW = "review"
+    """A person decides."""
+    NO = "no"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ending:
+    """What a provider's reason for the end means."""
+
+    outcome: Outcome
+    answered_by: AnsweredBy
+    retry: RetryClass
+    known: bool = True
+    """False for a reason this release has never heard of: kept raw, shown, treated as other."""
+    opted_out: bool = False
+    """The person asked never to be called again."""
+    call_back: bool = False
+    """The person asked to be called back."""
+    capacity: bool = False
+    """The provider had no room: no attempt spent."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Word:
+    word: str
+    start_s: float
+    end_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Turn:
+    """One thing said. `role` is agent, user, transfer_target, or tool for what the agent did."""
+
+    role: str
+    content: str
+    start_s: float | None = None
+    end_s: float | None = None
+    words: tuple[Word, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallFacts:
+    """One provider's account of one call at one moment. Absent is None and never overwrites.
+
+    Times are aware; durations ms; money integer micro-units (1 USD = 1_000_000) of `currency`.
+    """
+
+    provider_call_id: str
+    stage: Stage
+    call_uuid: str | None = None
+    """Our id, when the provider carries it in its metadata."""
+    direction: str | None = None
+    """outbound or inbound."""
+    to_number: str | None = None
+    from_number: str | None = None
+    provider_agent_id: str | None = None
+    agent_version: str | None = None
+    started_at: datetime | None = None
+    """When somebody or something picked up."""
+    ended_at: datetime | None = None
+    duration_ms: int | None = None
+    live_status: str | None = None
+    """The provider's own word for where the call is, kept raw."""
+    disconnection_reason: str | None = None
+    ending: Ending | None = None
+    turns: tuple[Turn, ...] | None = None
+    transcript: str | None = None
+    recording_url: str | None = None
+    cost_micros: int | None = None
+    currency: str | None = None
+    summary: str | None = None
+    sentiment: str | None = None
+    """positive, neutral, negative or unknown."""
+    successful: bool | None = None
+    in_voicemail: bool | None = None
+    analysis: Mapping[str, Any] | None = None
+    """The customer's own analysis fields, as configured on the agent."""
+    transfer_to: str | None = None
+
+
+class EventKind(enum.StrEnum):
+    FACT = "fact"
+    """started, ended, analysed, transfers: folded by `lifecycle.derive`."""
+    LIVE = "live"
+    """Transcript so far, speech started: not a fact; newest kept for a day."""
+    OTHER = "other"
+    """Signed and readable, but nothing to do with a telephone call of ours."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProviderEvent:
+    """One webhook, read. Raises nothing: unreadable bodies raise `Unreadable` from `read_event`."""
+
+    name: str
+    """The provider's word, shown to administrators."""
+    kind: EventKind
+    facts: CallFacts | None
+
+
+class Unreadable(ValueError):
+    """A signed body that cannot be read: kept, answered 200, listed."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InboundAsk:
+    """The provider asks who is calling and what to say."""
+
+    from_number: str
+    to_number: str
+    provider_call_id: str | None
+    provider_agent_id: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InboundReply:
+    """What we answer. All empty: the number's own agent takes the call."""
+
+    provider_agent_id: str | None = None
+    agent_version: str | None = None
+    variables: Mapping[str, str] = field(default_factory=dict)
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlaceOrder:
+    """All that a placement says. Becomes `Call.request_body` once and for ever."""
+
+    call_uuid: str
+    to_number: str
+    from_number: str
+    provider_agent_id: str
+    agent_version: str | None
+    variables: Mapping[str, str]
+    metadata: Mapping[str, Any]
+    overrides: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Accepted:
+    """A 2xx. `provider_call_id` is '' when the body could not be read: still accepted, look it up."""
+
+    provider_call_id: str
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Report:
+    """One call as fetched: the exact bytes (stored as a fact) and their reading."""
+
+    body: bytes
+    facts: CallFacts
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Capacity:
+    in_use: int
+    limit: int
+    reserved_inbound: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Account:
+    account_id: str
+    name: str
+    key_name: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AnalysisField:
+    name: str
+    kind: str
+    """text, number, boolean or selector."""
+    description: str = ""
+    choices: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AgentProfile:
+    """An agent as the provider has it: what the catalogue and the readiness card need."""
+
+    provider_agent_id: str
+    name: str
+    version: int | None
+    published: bool | None
+    newest_version: int | None
+    """Highest published version, where the provider tells."""
+    language: str
+    voice: str
+    opening_line: str | None
+    """None: the model writes it; '': waits for the person."""
+    prompt: str
+    default_variables: Mapping[str, str]
+    variables_used: frozenset[str]
+    """Every {{name}} in prompt and opening line, without the provider's own system variables."""
+    webhook_url: str | None
+    """None: the account's URL is used. Set: it silently replaces the account's."""
+    events: frozenset[str]
+    """The provider's event names that will be sent."""
+    missing_events: frozenset[str]
+    """Those of the needed ones that will not be sent."""
+    analysis_fields: tuple[AnalysisField, ...]
+    detects_do_not_call: bool
+    voicemail_action: str
+    """'' when voicemail is not detected."""
+    screening_answer: bool
+    ring_time_ms: int | None
+    max_call_ms: int | None
+    signed_recordings: bool
+    suspended: bool
+    engine_id: str | None
+    """The LLM or flow behind it, '' when hosted elsewhere."""
+    editable: frozenset[str]
+    """Which of the above `fix_agent` can change."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NumberProfile:
+    number: str
+    label: str
+    line: str
+    """What shares one pace: the provider's telephony account behind the number."""
+    inbound_agent_ids: tuple[str, ...]
+    outbound_agent_ids: tuple[str, ...]
+    inbound_webhook_url: str | None
+    country: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Page:
+    """One page of calls. `next_key` None: that was the last."""
+
+    reports: tuple[Report, ...]
+    next_key: str | None
+
+
+class Provider(ABC):
+    """One account at one provider under one contract. Thread-safe; holds one HTTP client."""
+
+    contract: ClassVar[str]
+    idempotent: ClassVar[bool]
+    """Whether the same placement may be sent again without a second ring."""
+    signature_header: ClassVar[str]
+
+    @abstractmethod
+    def placement(self, order: PlaceOrder) -> bytes:
+        """The bytes that placing and every replay send."""
+
+    @abstractmethod
+    def place(self, body: bytes, *, give_up_s: float, started: float) -> Accepted:
+        """POST once, never retried.
+
+        `started` is `time.monotonic()` before the send permit; past `started + give_up_s` just before
+        the first byte the POST is not made (NotSent), and after it a watchdog closes the connection
+        (Unclear). Raises NotSent, Busy, Refused, Unclear.
+        """
+
+    @abstractmethod
+    def fetch_call(self, provider_call_id: str) -> Report:
+        """Raises NotFound, Busy, Refused, NotSent or Unclear."""
+
+    @abstractmethod
+    def find_call(self, call_uuid: str, *, to_number: str, since: datetime) -> list[Report]:
+        """Every call that carries our id; else by number and time. Empty: answered "not there"."""
+
+    @abstractmethod
+    def fetch_calls(self, provider_call_ids: Sequence[str]) -> list[Report]:
+        """Up to 100 calls in one request; what lists leave out (transcripts) is absent, not empty."""
+
+    @abstractmethod
+    def recent_calls(
+        self, *, since: datetime, until: datetime | None = None, key: str | None = None
+    ) -> Page: ...
+
+    @abstractmethod
+    def hang_up(self, provider_call_id: str) -> None: ...
+
+    @abstractmethod
+    def steer(
+        self,
+        provider_call_id: str,
+        *,
+        context: str = "",
+        answer_now: bool = False,
+        variables: Mapping[str, str | None] | None = None,
+    ) -> None: ...
+
+    @abstractmethod
+    def list_agents(self) -> list[AgentProfile]: ...
+
+    @abstractmethod
+    def fetch_agent(self, provider_agent_id: str, version: int | None = None) -> AgentProfile: ...
+
+    @abstractmethod
+    def fix_agent(self, provider_agent_id: str, changes: Mapping[str, Any]) -> AgentProfile:
+        """Change what the readiness card found; keys are names of `AgentProfile`."""
+
+    @abstractmethod
+    def list_numbers(self) -> list[NumberProfile]: ...
+
+    @abstractmethod
+    def set_inbound_webhook(self, number: str, url: str) -> NumberProfile: ...
+
+    @abstractmethod
+    def capacity(self) -> Capacity: ...
+
+    @abstractmethod
+    def account(self) -> Account:
+        """The credentials check. Raises Refused(scope=ACCOUNT) on a definite 401 or 403."""
+
+    @abstractmethod
+    def verify(self, body: bytes, signature: str | None, *, now: datetime) -> None:
+        """Raises BadSignature with the cause: missing, malformed, stale, wrong."""
+
+    @abstractmethod
+    def read_event(self, body: bytes) -> ProviderEvent:
+        """Raises Unreadable."""
+
+    @abstractmethod
+    def read_call(self, body: bytes) -> CallFacts:
+        """Read a stored look-up again. Raises Unreadable."""
+
+    @abstractmethod
+    def read_inbound(self, body: bytes) -> InboundAsk:
+        """Raises Unreadable."""
+
+    @abstractmethod
+    def inbound_answer(self, reply: InboundReply) -> Mapping[str, Any]:
+        """The JSON object to answer with."""
+
+    @abstractmethod
+    def close(self) -> None: ...
