@@ -1,0 +1,30 @@
+"""The desk's pages. Doors: translate, call one verb, answer.
+
+One module a line, so that Django's autodiscovery finds every registration.
+"""
+
+from calls.admin import access as access
+from calls.admin import agents as agents
+from calls.admin import batches as batches
+from calls.admin import calls as calls
+from calls.admin import do_not_call as do_not_call
+from calls.admin import imports as imports
+from calls.admin import leads as leads
+from calls.admin import machine as machine
+from calls.admin import people as people
+from calls.admin import phone_numbers as phone_numbers
+from calls.admin import promises as promises
+
+__all__ = [
+    "access",
+    "agents",
+    "batches",
+    "calls",
+    "do_not_call",
+    "imports",
+    "leads",
+    "machine",
+    "people",
+    "phone_numbers",
+    "promises",
+]

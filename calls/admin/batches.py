@@ -1,0 +1,345 @@
+"""Calling many: the sheet that says first what will happen, ten seconds to undo, then the way to the end."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from django import forms
+from django.contrib import admin, messages
+from django.contrib.admin.utils import unquote
+from django.core.exceptions import PermissionDenied, ValidationError
+from django.db.models import Count, F
+from django.http import Http404, HttpRequest, HttpResponse, StreamingHttpResponse
+from django.shortcuts import redirect
+from django.template.response import TemplateResponse
+from django.urls import URLPattern, path
+from django.utils import timezone
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy, ngettext
+from django.views.decorators.http import require_POST
+from unfold.admin import ModelAdmin
+from unfold.widgets import UnfoldAdminTextInputWidget
+
+from agents.models import Agent, PhoneNumber
+from calls import dialer
+from calls.admin import words
+from calls.admin.call_sheet import REMEMBERED, SpeakerForm, usual_agent
+from calls.admin.scope import OwnRowsMixin, ReadOnlyMixin
+from calls.dialer.batches import Preview
+from calls.eligibility import Decision, Reason, Verdict
+from calls.models import Call, CallBatch, CallStatus, Lead, Outcome
+from calls.models.batch import BatchState
+from calls.models.call import ACTIVE
+from calls.people.exports import csv_lines
+
+TYPED_ABOVE = 200
+"""Above this many calls the number is typed: nobody calls a thousand people by a slip."""
+SHOWN = 200
+"""People listed in one group of the sheet; the rest is counted."""
+RECENT = 12
+
+
+class BatchSheetForm(SpeakerForm):
+    typed = forms.CharField(
+        label=gettext_lazy("How many"),
+        required=False,
+        widget=UnfoldAdminTextInputWidget(attrs={"inputmode": "numeric", "autocomplete": "off"}),
+    )
+
+    def __init__(self, *args: Any, to_call: int, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.to_call = to_call
+        if to_call <= TYPED_ABOVE:
+            del self.fields["typed"]
+
+    def clean_typed(self) -> str:
+        typed = "".join(sign for sign in self.cleaned_data["typed"] if sign.isdigit())
+        if typed != str(self.to_call):
+            raise forms.ValidationError(_("Type %(count)d to call that many.") % {"count": self.to_call})
+        return typed
+
+
+@admin.register(CallBatch)
+class CallBatchAdmin(ReadOnlyMixin, OwnRowsMixin, ModelAdmin):
+    list_display = ["when", "created_by", "agent", "state", "selected", "called"]
+    list_select_related = ["created_by", "agent"]
+    list_per_page = 50
+    show_full_result_count = False
+    list_fullwidth = True
+
+    class Media:
+        css = {"all": ["calls/leads.css"]}
+
+    def get_queryset(self, request: HttpRequest) -> Any:
+        return super().get_queryset(request).annotate(call_count=Count("calls"))
+
+    @admin.display(description=gettext_lazy("when"), ordering="created_at")
+    def when(self, batch: CallBatch) -> datetime:
+        return batch.started_at or batch.created_at
+
+    @admin.display(description=gettext_lazy("leads"))
+    def selected(self, batch: CallBatch) -> int:
+        return len(batch.lead_ids)
+
+    @admin.display(description=gettext_lazy("calls"))
+    def called(self, batch: Any) -> int:
+        return int(batch.call_count)
+
+    def get_urls(self) -> list[URLPattern]:
+        def at(tail: str, view: Any, name: str) -> Any:
+            return path(
+                f"<path:object_id>/{tail}/", self.admin_site.admin_view(view), name=f"calls_callbatch_{name}"
+            )
+
+        own = [
+            at("sheet", self.sheet_view, "sheet"),
+            at("undo", require_POST(self.undo), "undo"),
+            at("cancel", require_POST(self.cancel_rest), "cancel"),
+            at("progress", self.progress_view, "progress"),
+            at("not-called", self.not_called, "not_called"),
+        ]
+        return [*own, *super().get_urls()]
+
+    def batch_or_404(
+        self, request: HttpRequest, object_id: str, *, permission: str = "calls.view_callbatch"
+    ) -> CallBatch:
+        if not request.user.has_perm(permission):
+            raise PermissionDenied
+        try:
+            batch: CallBatch | None = self.get_object(request, unquote(object_id))
+        except ValidationError:
+            batch = None
+        if batch is None:
+            raise Http404
+        return batch
+
+    def change_view(
+        self,
+        request: HttpRequest,
+        object_id: str,
+        form_url: str = "",
+        extra_context: dict[str, Any] | None = None,
+    ) -> HttpResponse:
+        """A batch that has not started is its sheet; one that has is its progress."""
+        batch = self.batch_or_404(request, object_id)
+        if batch.state == BatchState.DRAFT:
+            return redirect("admin:calls_callbatch_sheet", batch.pk)
+        context = {
+            **self.page_context(request, batch, _("Batch")),
+            **progress_facts(batch, now=timezone.now()),
+        }
+        return TemplateResponse(request, "admin/calls/callbatch/page.html", context)
+
+    def page_context(self, request: HttpRequest, batch: CallBatch, title: str) -> dict[str, Any]:
+        return {
+            **self.admin_site.each_context(request),
+            "opts": self.opts,
+            "original": batch,
+            "batch": batch,
+            "title": title,
+            "may_call": request.user.has_perm("calls.place_call"),
+        }
+
+    def sheet_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        batch = self.batch_or_404(request, object_id, permission="calls.place_call")
+        if batch.state != BatchState.DRAFT:
+            return redirect("admin:calls_callbatch_change", batch.pk)
+        now = timezone.now()
+        given = request.POST if request.method == "POST" else request.GET
+        choose(batch, given)
+        preview = dialer.preview(batch, now=now)
+        to_call = len(preview.now) + len(preview.later)
+        known = known_to_all([each.lead for each in [*preview.now, *preview.later] if each.lead])
+        arguments: dict[str, Any] = {"speaker": batch.agent, "known": known, "to_call": to_call}
+        if request.method == "POST":
+            form = BatchSheetForm(request.POST, **arguments)
+            if form.is_valid() and self.start(request, batch, form, to_call=to_call, now=now):
+                return redirect("admin:calls_callbatch_change", batch.pk)
+        else:
+            form = BatchSheetForm(initial=remembered_choices(request, batch, given), **arguments)
+        context = {
+            **self.page_context(request, batch, _("Call %(count)d leads") % {"count": len(batch.lead_ids)}),
+            **sheet_groups(preview),
+            "form": form,
+            "to_call": to_call,
+            "typed_above": TYPED_ABOVE,
+        }
+        return TemplateResponse(request, "admin/calls/callbatch/sheet.html", context)
+
+    def start(
+        self, request: HttpRequest, batch: CallBatch, form: BatchSheetForm, *, to_call: int, now: datetime
+    ) -> bool:
+        if not to_call:
+            form.add_error(None, _("Nobody of these may be called."))
+            return False
+        batch.agent = form.cleaned_data["agent"]
+        batch.variables = form.variables()
+        CallBatch.objects.filter(pk=batch.pk, state=BatchState.DRAFT).update(
+            agent=batch.agent, caller_id=batch.caller_id, variables=batch.variables
+        )
+        kept = request.session.get(REMEMBERED, {})
+        request.session[REMEMBERED] = {
+            **kept,
+            "agent": form.cleaned_data["agent"].pk,
+            "our_number": form.cleaned_data["our_number"],
+            "variables": {**kept.get("variables", {}), str(form.cleaned_data["agent"].pk): form.variables()},
+        }
+        dialer.start_batch(batch, now=now)
+        return True
+
+    def undo(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        batch = self.batch_or_404(request, object_id, permission="calls.place_call")
+        if dialer.undo_batch(batch, by=request.user, now=timezone.now()):  # type: ignore[arg-type]
+            messages.success(request, _("Undone: nobody of this batch is called."))
+        else:
+            messages.warning(request, _("Too late to undo. “Cancel the rest” stops what has not gone out."))
+        return redirect("admin:calls_callbatch_change", batch.pk)
+
+    def cancel_rest(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        batch = self.batch_or_404(request, object_id, permission="calls.place_call")
+        count = dialer.cancel_rest(batch, by=request.user, now=timezone.now())  # type: ignore[arg-type]
+        told = ngettext(
+            "%(count)d waiting call was cancelled.", "%(count)d waiting calls were cancelled.", count
+        )
+        messages.success(request, told % {"count": count})
+        return redirect("admin:calls_callbatch_change", batch.pk)
+
+    def progress_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """The fragment that the page fetches again and again while the batch lives."""
+        batch = self.batch_or_404(request, object_id)
+        context = {
+            "batch": batch,
+            "may_call": request.user.has_perm("calls.place_call"),
+            **progress_facts(batch, now=timezone.now()),
+        }
+        return TemplateResponse(request, "admin/calls/callbatch/progress.html", context)
+
+    def not_called(self, request: HttpRequest, object_id: str) -> StreamingHttpResponse:
+        """Who was not called and why, as CSV."""
+        batch = self.batch_or_404(request, object_id)
+        rows = [[str(_("lead")), str(_("company")), str(_("number")), str(_("reason"))]]
+        leads = Lead.objects.prefetch_related("phones").in_bulk([entry["lead"] for entry in batch.refused])
+        for entry in batch.refused:
+            lead = leads.get(entry["lead"])
+            numbers = [one.number for one in lead.phones.all()] if lead else []
+            rows.append(
+                [
+                    lead.name if lead else "",
+                    lead.company if lead else "",
+                    *(numbers[:1] or [""]),
+                    entry["text"],
+                ]
+            )
+        answer = StreamingHttpResponse(csv_lines(rows), content_type="text/csv; charset=utf-8")
+        answer["Content-Disposition"] = 'attachment; filename="not-called.csv"'
+        return answer
+
+
+def choose(batch: CallBatch, given: Any) -> None:
+    """Agent and caller ID as the sheet now has them, on the batch in memory, for its preview."""
+    agents = Agent.objects.callable_now().select_related("default_caller_id")
+    chosen = given.get("agent", "")
+    if chosen.isdecimal():
+        batch.agent = agents.filter(pk=int(chosen)).first() or batch.agent
+    batch.agent = batch.agent or usual_agent()
+    if "our_number" in given:
+        number = given["our_number"]
+        batch.caller_id = PhoneNumber.objects.usable().filter(number=number).first() if number else None
+    said = {
+        name.removeprefix("say_"): value for name, value in given.items() if name.startswith("say_") and value
+    }
+    batch.variables = said or batch.variables
+
+
+def remembered_choices(request: HttpRequest, batch: CallBatch, given: Any) -> dict[str, Any]:
+    kept = request.session.get(REMEMBERED, {}).get("variables", {}).get(str(batch.agent_id), {})
+    words = {f"say_{name}": value for name, value in {**kept, **batch.variables}.items()}
+    caller_id = batch.caller_id.number if batch.caller_id else ""
+    return {**words, "agent": batch.agent_id, "our_number": caller_id}
+
+
+def known_to_all(leads: list[Lead]) -> dict[str, str]:
+    """The own fields that every one of these leads has: nothing to fill in for them."""
+    names = set.intersection(*(set(lead.custom) for lead in leads)) if leads else set()
+    return dict.fromkeys(names, "")
+
+
+def sheet_groups(preview: Preview) -> dict[str, Any]:
+    """Now, later and never, each with its people and their reasons, at most SHOWN."""
+    first = preview.first_later
+    groups = [
+        ("now", _("now"), preview.now),
+        ("later", _("later"), preview.later),
+        ("never", _("never"), preview.never),
+    ]
+    return {
+        "groups": [
+            {"code": code, "label": label, "all": found, "shown": [told(each) for each in found[:SHOWN]]}
+            for code, label, found in groups
+        ],
+        "first_later": their_time(first) if first else None,
+        "never_by_reason": [
+            (words.REASONS.get(code, text), count) for code, text, count in preview.never_by_reason()
+        ],
+        "shown_most": SHOWN,
+    }
+
+
+def told(decision: Decision) -> tuple[Lead | None, datetime | None, list[Reason]]:
+    """A lead, when it opens there if that is later, and the reasons that decided."""
+    never = decision.verdict == Verdict.NEVER
+    reasons = [reason for reason in decision.reasons if reason.blocks or not never]
+    return decision.lead, their_time(decision) if decision.verdict == Verdict.LATER else None, reasons
+
+
+def their_time(decision: Decision) -> datetime | None:
+    zone = ZoneInfo(decision.zones[0]) if decision.zones else timezone.get_current_timezone()
+    return decision.at.astimezone(zone) if decision.at else None
+
+
+def progress_facts(batch: CallBatch, *, now: datetime) -> dict[str, Any]:
+    progress = dialer.progress(batch, now=now)
+    calls = (
+        Call.objects.filter(batch=batch).select_related("lead").defer("request_body", "summary", "analysis")
+    )
+    first_waiting = calls.filter(status=CallStatus.QUEUED).order_by("due_at", "requested_at").first()
+    leads = Lead.objects.in_bulk([entry["lead"] for entry in progress.refused[:SHOWN]])
+    handled = progress.ended + len(progress.refused)
+    return {
+        "progress": progress,
+        "alive": batch.state in (BatchState.FILLING, BatchState.RUNNING),
+        "percent": 100 * handled // progress.total if progress.total else 100,
+        "handled": handled,
+        "outcomes": outcome_slices(progress.by_outcome),
+        "waits": dialer.waiting(first_waiting, now=now) if first_waiting else None,
+        "undo_seconds": max(0, int((batch.undo_until - now).total_seconds())) if batch.undo_until else 0,
+        "on_now": list(calls.filter(status__in=ACTIVE).order_by("-claimed_at")[:RECENT]),
+        "recent": list(
+            calls.filter(status=CallStatus.ENDED).order_by(F("ended_at").desc(nulls_last=True))[:RECENT]
+        ),
+        "refused": [(leads.get(entry["lead"]), entry["text"]) for entry in progress.refused[:SHOWN]],
+        "shown_most": SHOWN,
+    }
+
+
+def outcome_slices(by_outcome: dict[str, int]) -> list[dict[str, Any]]:
+    """The picture: one slice an outcome, start and width in thousandths of the bar."""
+    total = sum(by_outcome.values())
+    slices: list[dict[str, Any]] = []
+    done = 0
+    for outcome in Outcome:
+        count = by_outcome.get(outcome, 0)
+        if count:
+            start, done = done, done + count
+            slices.append(
+                {
+                    "code": outcome.value,
+                    "label": outcome.label,
+                    "count": count,
+                    "x": 1000 * start / total,
+                    "width": 1000 * count / total,
+                }
+            )
+    return slices

@@ -1,0 +1,186 @@
+"""What is happening at this moment: on the phone, waiting, and what a person should look at.
+
+A part of the front page, and a page of its own that the browser asks for again every few seconds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlencode
+
+from django.contrib import admin
+from django.db.models.functions import Coalesce
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.urls import reverse
+from django.utils import timezone
+from django.utils.translation import gettext as _
+
+from agents import phone
+from calls import dialer
+from calls.admin import formats
+from calls.admin.figures import rows_url
+from calls.models import Call, CallBack, Direction, Lead, NextAction, WebhookEvent
+from calls.models.callback import CallBackState
+from calls.models.webhook_event import EventState
+from calls.stats import FIGURES, Figure, needs_a_look
+
+if TYPE_CHECKING:
+    from django.contrib.auth.models import AnonymousUser, User
+
+    Person = User | AnonymousUser
+
+SHOWN = 6
+MISSED_WITHIN = timedelta(days=7)
+
+
+@dataclass(frozen=True, slots=True)
+class OnThePhone:
+    call: Call
+    who: str
+    url: str
+    inbound: bool
+    status: str
+    lasting: str
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    code: str
+    text: str
+    count: str
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    text: str
+    count: str
+    url: str
+    formula: str
+
+
+@dataclass(frozen=True, slots=True)
+class Now:
+    on_figure: Figure
+    on_count: str
+    on_url: str
+    on_the_phone: list[OnThePhone]
+    waiting_figure: Figure
+    waiting_count: str
+    waiting_url: str
+    waiting: list[Reason]
+    looks: list[Look]
+
+
+def right_now(person: Person, *, now: datetime) -> Now:
+    calls = Call.objects.visible_to(person)
+    on_figure, waiting_figure = FIGURES["on_now"], FIGURES["waiting_now"]
+    active = calls.filter(on_figure.rows)
+    first = (
+        active.select_related("lead", "agent")
+        .only(
+            "status",
+            "direction",
+            "counterpart",
+            "placed_at",
+            "answered_at",
+            "claimed_at",
+            "lead__name",
+            "agent__name",
+        )
+        .order_by(Coalesce("answered_at", "placed_at", "requested_at"))
+    )
+    reasons = dialer.queue_summary(now=now, calls=calls)
+    return Now(
+        on_figure=on_figure,
+        on_count=formats.count(active.count()),
+        on_url=rows_url(on_figure),
+        on_the_phone=[_line(call, now) for call in first[:SHOWN]],
+        waiting_figure=waiting_figure,
+        waiting_count=formats.count(sum(count for _code, _text, count in reasons)),
+        waiting_url=rows_url(waiting_figure),
+        waiting=[Reason(code, text, formats.count(count)) for code, text, count in reasons],
+        looks=_looks(person, now=now),
+    )
+
+
+def _line(call: Call, now: datetime) -> OnThePhone:
+    since = call.answered_at or call.placed_at or call.claimed_at
+    return OnThePhone(
+        call=call,
+        who=call.lead.name if call.lead else phone.pretty(call.counterpart),
+        url=reverse("admin:calls_call_change", args=[call.pk]),
+        inbound=call.direction == Direction.INBOUND,
+        status=call.get_status_display(),
+        lasting=formats.clock((now - since).total_seconds()) if since else "",
+    )
+
+
+def _looks(person: Person, *, now: datetime) -> list[Look]:
+    """Everything that waits for a person, each with the list that shows it, if this person may open it."""
+    found = [
+        Look(
+            str(look.figure.label),
+            formats.count(look.count),
+            rows_url(look.figure, period=look.period),
+            str(look.figure.formula),
+        )
+        for look in needs_a_look(Call.objects.visible_to(person), now=now)
+    ]
+    found += _look(
+        _("Follow-ups by a person that are due"),
+        _("Leads whose next action is a follow-up by a person, with a time that has come."),
+        Lead.objects.visible_to(person)
+        .filter(next_action=NextAction.FOLLOW_UP, next_action_at__lte=now)
+        .count(),
+        "calls_lead",
+        {
+            "next_action__exact": NextAction.FOLLOW_UP,
+            "next_action_at__lte": now.isoformat(timespec="seconds"),
+        },
+    )
+    since = now - MISSED_WITHIN
+    found += _look(
+        _("Promised call-backs that were missed"),
+        _("Promises of the last seven days that could not be kept."),
+        CallBack.objects.visible_to(person).filter(state=CallBackState.MISSED, due_at__gte=since).count(),
+        "calls_callback",
+        {"state__exact": CallBackState.MISSED, "due_at__gte": since.isoformat(timespec="seconds")},
+    )
+    if person.has_perm("calls.view_webhookevent"):
+        for state, formula in (
+            (
+                EventState.UNREADABLE,
+                _("What the phone company sent, properly signed, that could not be read."),
+            ),
+            (EventState.INCIDENT, _("Events that say one of our calls rang a second time.")),
+        ):
+            found += _look(
+                _("Stored events: %(state)s") % {"state": EventState(state).label.lower()},
+                formula,
+                WebhookEvent.objects.filter(state=state).count(),
+                "calls_webhookevent",
+                {"state__exact": state},
+            )
+    return found
+
+
+def _look(text: str, formula: str, count: int, model: str, query: dict[str, str]) -> Sequence[Look]:
+    if not count:
+        return []
+    return [
+        Look(
+            text, formats.count(count), f"{reverse(f'admin:{model}_changelist')}?{urlencode(query)}", formula
+        )
+    ]
+
+
+def now_fragment(request: HttpRequest) -> HttpResponse:
+    """Only the inside of the panel. Whoever is no longer signed in gets the whole page anew: the login."""
+    if not admin.site.has_permission(request) or not request.user.has_perm("calls.view_call"):
+        return HttpResponse(headers={"HX-Refresh": "true"})
+    context: dict[str, Any] = {"now": right_now(request.user, now=timezone.now())}
+    return render(request, "callcenter/dashboard/now.html", context)

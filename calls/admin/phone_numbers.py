@@ -1,0 +1,108 @@
+"""Our phone numbers: what they are called, on which line they are, who answers, and who is asked first."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from django.conf import settings
+from django.contrib import admin, messages
+from django.core.exceptions import PermissionDenied
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, redirect
+from django.urls import URLPattern, path
+from django.utils import timezone
+from django.utils.translation import gettext as _
+from django.views.decorators.http import require_POST
+from unfold.admin import ModelAdmin
+from unfold.views import ChangeList
+
+from agents import readiness, sync
+from agents.models import PhoneNumber
+from agents.providers.base import ProviderError
+from agents.providers.registry import get_provider
+from callcenter.connections import hand_back
+
+
+class NumberChangeList(ChangeList):
+    result_list: Any
+
+    def get_results(self, request: HttpRequest) -> None:
+        super().get_results(request)
+        self.ours = readiness.our_inbound_webhook(settings.PUBLIC_BASE_URL)
+        rows = list(self.result_list)
+        for row in rows:
+            row.asks_us = bool(self.ours and readiness.same_address(row.inbound_webhook_url, self.ours))
+        self.result_list = rows
+        self.may_change = request.user.has_perm("agents.change_phonenumber")
+
+
+@admin.register(PhoneNumber)
+class PhoneNumberAdmin(ModelAdmin):
+    list_display = ["number", "label", "line", "active", "inbound_agent", "inbound_webhook_url"]
+    list_select_related = ["inbound_agent"]
+    search_fields = ["number", "label"]
+    sortable_by: Sequence[str] = []
+    list_per_page = 100
+    show_full_result_count = False
+    list_fullwidth = True
+    actions = None
+    fields = [
+        "number",
+        "label",
+        "line",
+        "active",
+        "inbound_agent",
+        "inbound_webhook_url",
+        "last_synced_at",
+        "gone_since",
+    ]
+    readonly_fields = ["number", "inbound_agent", "inbound_webhook_url", "last_synced_at", "gone_since"]
+
+    class Media:
+        css = {"all": ["calls/leads.css", "calls/calls.css"]}
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        """Numbers are bought or brought at the phone company; a sync brings them here."""
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: PhoneNumber | None = None) -> bool:
+        return False
+
+    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[NumberChangeList]:
+        return NumberChangeList
+
+    def get_queryset(self, request: HttpRequest) -> Any:
+        return super().get_queryset(request).prefetch_related("default_for_agents")
+
+    def get_urls(self) -> list[URLPattern]:
+        fix = path(
+            "<int:number_id>/ask-us/",
+            self.admin_site.admin_view(require_POST(self.ask_us)),
+            name="agents_phonenumber_ask_us",
+        )
+        return [fix, *super().get_urls()]
+
+    def ask_us(self, request: HttpRequest, number_id: int) -> HttpResponse:
+        """Have the phone company ask us who is calling."""
+        if not request.user.has_perm("agents.change_phonenumber"):
+            raise PermissionDenied
+        row = get_object_or_404(PhoneNumber, pk=number_id)
+        ours = readiness.our_inbound_webhook(settings.PUBLIC_BASE_URL)
+        if not ours:
+            messages.error(request, _("PUBLIC_BASE_URL is not set: nobody knows where we can be reached."))
+            return redirect("admin:agents_phonenumber_changelist")
+        hand_back()
+        try:
+            profile = get_provider().set_inbound_webhook(row.number, ours)
+        except ProviderError as error:
+            messages.error(
+                request, _("The phone company did not change it: %(why)s") % {"why": error.message}
+            )
+        else:
+            sync.store_number(row, profile, now=timezone.now())
+            self.log_change(request, row, f"asked when it rings: {ours}")
+            messages.success(
+                request, _("When %(number)s rings, we are asked who is calling.") % {"number": row}
+            )
+        return redirect("admin:agents_phonenumber_changelist")

@@ -1,0 +1,95 @@
+"""Promised call-backs: what was promised to whom, and dropping it."""
+
+from __future__ import annotations
+
+from django.contrib import admin, messages
+from django.contrib.auth.models import User
+from django.db.models import QuerySet
+from django.http import HttpRequest, HttpResponse
+from django.utils import timezone
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy, ngettext
+from unfold.admin import ModelAdmin
+from unfold.decorators import display
+
+from agents import phone
+from calls import dialer
+from calls.admin import confirm
+from calls.admin.scope import ReadOnlyMixin, VisibleToMixin
+from calls.models import CallBack
+from calls.models.callback import CallBackState
+
+
+@admin.register(CallBack)
+class CallBackAdmin(VisibleToMixin, ReadOnlyMixin, ModelAdmin):
+    list_display = ["due_at", "who", "shown_number", "agent", "shown_state", "promised_by", "note"]
+    list_select_related = ["lead", "agent", "promised_by"]
+    list_filter = ["state", "agent"]
+    list_filter_submit = True
+    search_fields = ["number", "lead__name", "note"]
+    show_full_result_count = False
+    list_fullwidth = True
+    fields = [
+        "due_at",
+        "lead",
+        "shown_number",
+        "agent",
+        "state",
+        "promised_in",
+        "promised_by",
+        "call",
+        "note",
+    ]
+    readonly_fields = fields
+    actions = ["drop"]
+
+    def has_drop_permission(self, request: HttpRequest) -> bool:
+        return bool(request.user.has_perm("calls.change_callback"))
+
+    @admin.display(description=gettext_lazy("lead"), ordering="lead__name")
+    def who(self, promise: CallBack) -> str:
+        return promise.lead.name if promise.lead else _("Unknown caller")
+
+    @admin.display(description=gettext_lazy("number"), ordering="number")
+    def shown_number(self, promise: CallBack) -> str:
+        return phone.pretty(promise.number)
+
+    @display(  # type: ignore[untyped-decorator]
+        description=gettext_lazy("state"),
+        ordering="state",
+        label={
+            CallBackState.OPEN: "info",
+            CallBackState.QUEUED: "warning",
+            CallBackState.DONE: "success",
+            CallBackState.MISSED: "danger",
+        },
+    )
+    def shown_state(self, promise: CallBack) -> tuple[str, str]:
+        return promise.state, promise.get_state_display()
+
+    @admin.action(description=gettext_lazy("Drop"), permissions=["drop"])
+    def drop(self, request: HttpRequest, chosen: QuerySet[CallBack]) -> HttpResponse | None:
+        promises = chosen.filter(state=CallBackState.OPEN)
+        if not confirm.confirmed(request):
+            return confirm.ask(
+                request,
+                self,
+                promises,
+                title=_("Drop promised call-backs"),
+                text=_(
+                    "These people were promised a call. It will not be made. Promises no longer open stay."
+                ),
+                button=_("Drop"),
+            )
+        now, count = timezone.now(), 0
+        person = request.user if isinstance(request.user, User) else None
+        for promise in promises:
+            dialer.drop_promise(promise, by=person, now=now)
+            self.log_change(request, promise, "Dropped.")
+            count += 1
+        self.message_user(
+            request,
+            ngettext("%(count)d promise dropped.", "%(count)d promises dropped.", count) % {"count": count},
+            messages.SUCCESS,
+        )
+        return None

@@ -1,0 +1,77 @@
+"""`Idempotency-Key`: a request that is sent again does nothing again and is answered the same."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from django.db import IntegrityError, transaction
+from django.utils.translation import gettext as _
+from rest_framework.exceptions import ValidationError
+from rest_framework.request import Request
+
+from calls.api.problems import Conflict
+from calls.models import ApiKey, Call
+from calls.models.access import IdempotentRequest
+
+HEADER = "Idempotency-Key"
+LONGEST = 200
+NOT_ANSWERED = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A status code with a call, or with a problem's body."""
+
+    status: int
+    call: Call | None = None
+    problem: dict[str, Any] = field(default_factory=dict)
+    replayed: bool = False
+
+
+def key_of(request: Request) -> str:
+    """The header's value, '' without one. Raises ValidationError: too long, or not printable ASCII."""
+    key = str(request.headers.get(HEADER, "")).strip()
+    if len(key) > LONGEST or not key.isascii() or not key.isprintable():
+        raise ValidationError(
+            {HEADER: _("At most %(most)d printable ASCII characters.") % {"most": LONGEST}},
+            "idempotency_key_invalid",
+        )
+    return key
+
+
+def once(api_key: ApiKey, key: str, body: Any, act: Callable[[], Answer]) -> Answer:
+    """Do `act` under this key, or answer what it answered before, the call as it is now.
+
+    The key is written first, in the transaction that `act` writes in. A second request with the same key
+    waits at the unique constraint for the first to commit and then answers the same; of a first that
+    died, nothing is left, and the second acts. Raises Conflict when the body is another one.
+    """
+    digest = hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest()
+    known = _known(api_key, key)
+    if known is None:
+        try:
+            with transaction.atomic():
+                row = IdempotentRequest.objects.create(
+                    api_key=api_key, key=key, body_digest=digest, status_code=NOT_ANSWERED
+                )
+                answer = act()
+                IdempotentRequest.objects.filter(pk=row.pk).update(
+                    status_code=answer.status, call=answer.call, answer=answer.problem
+                )
+        except IntegrityError:
+            known = _known(api_key, key)
+            if known is None:
+                raise
+        else:
+            return answer
+    if known.body_digest != digest:
+        raise Conflict(_("This Idempotency-Key was used for another request."), "idempotency_key_reused")
+    return Answer(known.status_code, known.call, known.answer, replayed=True)
+
+
+def _known(api_key: ApiKey, key: str) -> IdempotentRequest | None:
+    return IdempotentRequest.objects.select_related("call").filter(api_key=api_key, key=key).first()

@@ -1,0 +1,295 @@
+"""A call is asked for: decided, and queued, adopted or refused with every reason."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from django.conf import settings
+from django.db import IntegrityError, transaction
+from django.utils.translation import gettext as _
+
+from agents import variables as supplied
+from agents.models import Agent, PhoneNumber
+from calls.eligibility import Decision, Reason, Verdict, decide
+from calls.models import (
+    ApiKey,
+    Call,
+    CallBatch,
+    CallRequest,
+    CallStatus,
+    Direction,
+    Lead,
+    Outcome,
+    Priority,
+    Via,
+)
+from calls.models.call import ACTIVE
+from calls.models.clock import database_now
+
+if TYPE_CHECKING:
+    from django.contrib.auth.models import User
+
+CLICK_LASTS = timedelta(minutes=10)
+PROMISE_LASTS = timedelta(minutes=30)
+MAX_VARIABLES = 100
+
+
+class BadRequest(ValueError):
+    """An argument that makes no sense; the text says what to do."""
+
+
+class NoCallerId(BadRequest):
+    """There is no number of ours to call from, or the given one is not ours."""
+
+
+class NotAllowed(Exception):
+    """The person may never be called as asked; `decision.reasons` says why."""
+
+    def __init__(self, decision: Decision) -> None:
+        super().__init__("; ".join(reason.text for reason in decision.reasons))
+        self.decision = decision
+
+    @property
+    def reasons(self) -> tuple[Reason, ...]:
+        return self.decision.reasons
+
+
+class OnThePhone(Exception):
+    """That number is being called, or on the phone with us; `call` is the call in the way."""
+
+    def __init__(self, call: Call) -> None:
+        super().__init__(_("That number is on the phone with us right now."))
+        self.call = call
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    call: Call
+    adopted: bool
+    """There was a queued call to that number: it is due now (or as asked), and has one more asker."""
+
+
+def caller_id_for(agent: Agent, given: str = "") -> str:
+    """Given > the agent's default > TWILIO_FROM_NUMBER > the only active number. Raises NoCallerId."""
+    if given:
+        if not PhoneNumber.objects.usable().filter(number=given).exists():
+            raise NoCallerId(_("%(number)s is not one of our active numbers.") % {"number": given})
+        return given
+    default = agent.default_caller_id
+    if default is not None and default.active and default.gone_since is None:
+        return default.number
+    if settings.TWILIO_FROM_NUMBER:
+        return str(settings.TWILIO_FROM_NUMBER)
+    active = list(PhoneNumber.objects.usable().values_list("number", flat=True)[:2])
+    if len(active) == 1:
+        return active[0]
+    raise NoCallerId(_("There is no number to call from. Give the agent a default caller ID."))
+
+
+def ask(
+    *,
+    agent: Agent,
+    via: str,
+    now: datetime,
+    lead: Lead | None = None,
+    number: str = "",
+    by: User | None = None,
+    api_key: ApiKey | None = None,
+    our_number: str = "",
+    variables: Mapping[str, str] | None = None,
+    metadata: Mapping[str, Any] | None = None,
+    due_at: datetime | None = None,
+    not_after: datetime | None = None,
+    priority: int | None = None,
+    batch: CallBatch | None = None,
+    test: bool = False,
+    decision: Decision | None = None,
+) -> Asked:
+    """Queue one call, or adopt the queued one to the same number.
+
+    A call that may only be made later is queued for then. `not_after` defaults to ten minutes after it
+    is due. Raises NotAllowed, OnThePhone, BadRequest (NoCallerId).
+    """
+    _check_variables(variables or {})
+    our_number = caller_id_for(agent, our_number)
+    decision = decision or decide(
+        lead, now=now, agent=agent, number=number, our_number=our_number, variables=variables or ()
+    )
+    if decision.verdict == Verdict.NEVER:
+        _raise_refusal(decision)
+    due_at = max(due_at or now, decision.at or now)
+    not_after = not_after or due_at + CLICK_LASTS
+    if not_after <= now or not_after < due_at:
+        raise BadRequest(_("The call would be due after it may no longer be made."))
+    call = Call(
+        direction=Direction.OUTBOUND,
+        lead=lead,
+        agent=agent,
+        counterpart=decision.number,
+        our_number=our_number,
+        line=line_of(our_number),
+        batch=batch,
+        priority=priority or (Priority.BATCH if batch else Priority.CLICK),
+        requested_by_id=by.pk if by else None,
+        requested_at=now,
+        due_at=due_at,
+        not_after=not_after,
+        decision=decision.snapshot(),
+        attempt=_attempt(lead, decision.number),
+        variables={**supplied.values_for(lead_variables(lead), agent=agent), **(variables or {})},
+        metadata=dict(metadata or {}),
+        provider=agent.provider,
+        test=test,
+    )
+    request = CallRequest(
+        call=call, user_id=by.pk if by else None, api_key=api_key, via=via, batch=batch, requested_at=now
+    )
+    for _try in range(3):
+        adopted = _adopt(call, request)
+        if adopted is not None:
+            return Asked(adopted, True)
+        try:
+            with transaction.atomic():
+                call.save(force_insert=True)
+                request.save(force_insert=True)
+        except IntegrityError:
+            # Somebody else's call to this number was queued between our look and our insert.
+            continue
+        return Asked(call, False)
+    raise OnThePhone(Call.objects.filter(counterpart=call.counterpart).open().latest("requested_at"))
+
+
+def _adopt(asked: Call, request: CallRequest) -> Call | None:
+    """Take over the queued call to this number, if there is one. Raises OnThePhone when it is past that."""
+    with transaction.atomic():
+        found = (
+            Call.objects.select_for_update(of=("self",))
+            .filter(counterpart=asked.counterpart, direction=Direction.OUTBOUND)
+            .open()
+            .first()
+        )
+        if found is None:
+            return None
+        if found.status != CallStatus.QUEUED:
+            raise OnThePhone(found)
+        assert found.due_at is not None
+        assert found.not_after is not None
+        assert asked.due_at is not None
+        assert asked.not_after is not None
+        found.due_at = min(found.due_at, asked.due_at)
+        found.not_after = max(found.not_after, asked.not_after)
+        found.priority = min(found.priority, asked.priority)
+        found.save(update_fields=["due_at", "not_after", "priority"])
+        request.call = found
+        request.save(force_insert=True)
+        return found
+
+
+def _raise_refusal(decision: Decision) -> None:
+    blocking = [reason for reason in decision.reasons if reason.blocks]
+    busy = next((reason for reason in blocking if reason.code == "on_the_phone"), None)
+    if busy is not None and len(blocking) == 1:
+        raise OnThePhone(Call.objects.get(pk=busy.call_id))
+    raise NotAllowed(decision)
+
+
+def _check_variables(variables: Mapping[str, str]) -> None:
+    if len(variables) > MAX_VARIABLES:
+        raise BadRequest(_("At most %(most)d variables can be given.") % {"most": MAX_VARIABLES})
+    for name, value in variables.items():
+        if not isinstance(value, str):
+            raise BadRequest(_("The variable “%(name)s” must be text.") % {"name": name})
+
+
+def lead_variables(lead: Lead | None) -> dict[str, str]:
+    """What we know of the person, as the agent may say it."""
+    if lead is None:
+        return {}
+    last = (
+        Call.objects.filter(lead=lead, status=CallStatus.ENDED)
+        .exclude(summary="")
+        .order_by("-requested_at")
+        .first()
+    )
+    known = {
+        "first_name": lead.first_name,
+        "name": lead.name,
+        "company": lead.company,
+        "time_zone": lead.time_zone,
+        "reason_we_called": lead.reason,
+        "last_call_summary": last.summary if last else "",
+        "open_promise": last.promise if last else "",
+    }
+    custom = {
+        str(name): str(value) for name, value in lead.custom.items() if not isinstance(value, dict | list)
+    }
+    return {**custom, **known}
+
+
+def line_of(our_number: str) -> str:
+    line = PhoneNumber.objects.filter(number=our_number).values_list("line", flat=True).first()
+    return line or "default"
+
+
+def _attempt(lead: Lead | None, number: str) -> int:
+    sent = Call.objects.outbound().exclude(sent_at=None)
+    return (sent.filter(lead=lead) if lead else sent.filter(counterpart=number)).count() + 1
+
+
+def call_now(call: Call, *, by: User | None, now: datetime) -> Call:
+    """A call that waits for later is due at once, as a single click. Raises NotAllowed, OnThePhone."""
+    assert call.agent is not None
+    return ask(
+        lead=call.lead,
+        number=call.counterpart,
+        agent=call.agent,
+        by=by,
+        via=Via.DESK,
+        now=now,
+        our_number=call.our_number,
+        priority=Priority.CLICK,
+    ).call
+
+
+def cancel(call: Call, *, reason: str, now: datetime, by: User | None = None) -> bool:
+    """A queued call ends; one being placed is marked, its permit refused or its phone hung up.
+
+    False: it is in conversation or over, and nothing was changed.
+    """
+    who = by.get_username() if by else ""
+    why = f"{reason} ({who})"[:300] if who else reason[:300]
+    with transaction.atomic():
+        locked = Call.objects.select_for_update(of=("self",)).get(pk=call.pk)
+        at = database_now()
+        if locked.status == CallStatus.QUEUED:
+            end_unplaced(locked, Outcome.CANCELED, why, at=at, cancelled=True)
+            return True
+        if locked.status in ACTIVE and locked.status != CallStatus.IN_PROGRESS:
+            Call.objects.filter(pk=locked.pk, cancel_requested_at=None).update(
+                cancel_requested_at=at, cancel_reason=why
+            )
+            return True
+    return False
+
+
+def end_unplaced(call: Call, outcome: str, why: str, *, at: datetime, cancelled: bool = False) -> None:
+    """End a call that never left: under its lock, by whoever holds it."""
+    call.status, call.outcome, call.ended_at, call.final = CallStatus.ENDED, outcome, at, True
+    call.outcome_evidence, call.slot_until, call.next_look_at = why[:200], None, None
+    fields = ["status", "outcome", "ended_at", "final", "outcome_evidence", "slot_until", "next_look_at"]
+    if cancelled:
+        call.cancel_requested_at, call.cancel_reason = at, why[:300]
+        fields += ["cancel_requested_at", "cancel_reason"]
+    call.save(update_fields=fields)
+
+
+def hang_up(call: Call, *, by: User | None, now: datetime) -> bool:
+    """End a call that is on: a dialer tells the phone company within two seconds. False: it is over."""
+    return bool(
+        Call.objects.filter(
+            pk=call.pk, status__in=[CallStatus.PLACED, CallStatus.RINGING, CallStatus.IN_PROGRESS]
+        ).update(hang_up_at=now, cancel_reason=f"hung up by {by.get_username() if by else 'another system'}")
+    )

@@ -1,0 +1,250 @@
+"""One press of *Call* on several leads: shown first, undone for ten seconds, filled in pieces, followed."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from django.conf import settings
+from django.db import transaction
+from django.db.models import Count
+from django.utils.translation import gettext as _
+
+from agents.models import Agent, PhoneNumber
+from calls.dialer.ask import BadRequest, NotAllowed, OnThePhone, ask, caller_id_for, cancel
+from calls.eligibility import Decision, Verdict, decide_many
+from calls.models import Call, CallBatch, CallStatus, Lead, Priority, Via
+from calls.models.batch import BatchState
+from calls.models.call import ACTIVE
+from calls.models.clock import skips_locked_rows
+
+if TYPE_CHECKING:
+    from django.contrib.auth.models import User
+
+UNDO = timedelta(seconds=10)
+MOST_LEADS = 50_000
+A_PIECE = 25
+"""Leads queued in one transaction: kept well under 200 ms, because on SQLite everybody waits for it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Preview:
+    now: list[Decision]
+    later: list[Decision]
+    never: list[Decision]
+
+    @property
+    def first_later(self) -> Decision | None:
+        dated = [(decision.at, n) for n, decision in enumerate(self.later) if decision.at]
+        return self.later[min(dated)[1]] if dated else None
+
+    def never_by_reason(self) -> list[tuple[str, str, int]]:
+        """(code, sentence, how many), most first; each person counted by their first blocking reason."""
+        first = [next(reason for reason in d.reasons if reason.blocks) for d in self.never]
+        texts = {reason.code: reason.text for reason in first}
+        return [(code, texts[code], n) for code, n in Counter(reason.code for reason in first).most_common()]
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    total: int
+    """Leads in the selection."""
+    queued: int
+    """Already turned into calls or refused."""
+    waiting: int
+    calling: int
+    on_the_phone: int
+    ended: int
+    by_outcome: dict[str, int]
+    refused: list[dict[str, Any]]
+    expected_end: datetime | None
+
+
+def open_batch(
+    *,
+    by: User,
+    lead_ids: Sequence[int],
+    agent: Agent | None,
+    now: datetime,
+    our_number: str = "",
+    variables: Mapping[str, str] | None = None,
+) -> CallBatch:
+    """Keep a selection on the server, as a draft. Raises BadRequest when it is empty or too large."""
+    if not lead_ids:
+        raise BadRequest(_("No lead is selected."))
+    if len(lead_ids) > MOST_LEADS:
+        raise BadRequest(_("At most %(most)d leads can be called in one batch.") % {"most": MOST_LEADS})
+    return CallBatch.objects.create(
+        created_by_id=by.pk,
+        selection={"ids": list(lead_ids)},
+        agent=agent,
+        caller_id=PhoneNumber.objects.filter(number=our_number).first() if our_number else None,
+        variables=dict(variables or {}),
+    )
+
+
+def preview(batch: CallBatch, *, now: datetime) -> Preview:
+    """What would happen if it started now; nothing is written."""
+    groups: dict[str, list[Decision]] = {verdict: [] for verdict in Verdict.values}
+    our_number = _our_number(batch)
+    for decision in decide_many(
+        _leads(batch.lead_ids), now=now, agent=batch.agent, our_number=our_number, variables=batch.variables
+    ):
+        groups[decision.verdict].append(decision)
+    return Preview(groups[Verdict.NOW], groups[Verdict.LATER], groups[Verdict.NEVER])
+
+
+def _our_number(batch: CallBatch) -> str:
+    if batch.agent is None:
+        return ""
+    try:
+        return caller_id_for(batch.agent, batch.caller_id.number if batch.caller_id else "")
+    except BadRequest:
+        return ""
+
+
+def _leads(ids: Sequence[int]) -> list[Lead]:
+    """In the order of the selection; leads deleted since are left out."""
+    found = Lead.objects.prefetch_related("phones").in_bulk(list(ids))
+    return [found[pk] for pk in ids if pk in found]
+
+
+def start_batch(batch: CallBatch, *, now: datetime) -> bool:
+    """Begin: the dialer queues the calls, none is due before the ten seconds for *Undo* are over."""
+    return bool(
+        CallBatch.objects.filter(pk=batch.pk, state=BatchState.DRAFT, agent__isnull=False).update(
+            state=BatchState.FILLING, started_at=now, undo_until=now + UNDO
+        )
+    )
+
+
+def undo_batch(batch: CallBatch, *, by: User | None, now: datetime) -> bool:
+    """Within ten seconds: nothing of it is called. False: too late, use `cancel_rest`."""
+    undone = CallBatch.objects.filter(
+        pk=batch.pk, state__in=[BatchState.FILLING, BatchState.RUNNING], undo_until__gt=now
+    ).update(state=BatchState.UNDONE)
+    if undone:
+        _cancel_waiting(batch, by=by, reason=_("Batch undone"), now=now)
+    return bool(undone)
+
+
+def cancel_rest(batch: CallBatch, *, by: User | None, now: datetime) -> int:
+    """What still waits is not called; calls that are on go on. Returns how many were cancelled."""
+    CallBatch.objects.filter(pk=batch.pk, state__in=[BatchState.FILLING, BatchState.RUNNING]).update(
+        state=BatchState.CANCELLED
+    )
+    return _cancel_waiting(batch, by=by, reason=_("Rest of the batch cancelled"), now=now)
+
+
+def _cancel_waiting(batch: CallBatch, *, by: User | None, reason: str, now: datetime) -> int:
+    waiting = Call.objects.filter(batch=batch, status=CallStatus.QUEUED)
+    return sum(cancel(call, by=by, reason=reason, now=now) for call in waiting.iterator(chunk_size=500))
+
+
+def fill_next(*, now: datetime) -> bool:
+    """Queue the next piece of one started batch. True: there may be more.
+
+    `filled_to` is written with the calls themselves, so that a killed filler goes on where it was.
+    """
+    filling = CallBatch.objects.filter(state=BatchState.FILLING).order_by("started_at")
+    if not filling.exists():
+        return False
+    with transaction.atomic():
+        batch = (
+            filling.select_for_update(of=("self",), skip_locked=skips_locked_rows())
+            .select_related("agent", "caller_id", "created_by")
+            .first()
+        )
+        if batch is None:
+            return False
+        ids = batch.lead_ids[batch.filled_to : batch.filled_to + A_PIECE]
+        for decision in decide_many(
+            _leads(ids), now=now, agent=batch.agent, our_number=_our_number(batch), variables=batch.variables
+        ):
+            problem = _queue(batch, decision, now=now)
+            if problem and decision.lead is not None:
+                batch.refused.append({"lead": decision.lead.pk, "code": problem[0], "text": problem[1]})
+        batch.filled_to += len(ids)
+        if batch.filled_to >= len(batch.lead_ids):
+            batch.state = BatchState.RUNNING
+        batch.save(update_fields=["filled_to", "refused", "state"])
+    return True
+
+
+def _queue(batch: CallBatch, decision: Decision, *, now: datetime) -> tuple[str, str] | None:
+    """None when queued or adopted, else (code, sentence)."""
+    assert batch.agent is not None
+    due_at = max(decision.at or now, batch.undo_until or now)
+    try:
+        ask(
+            lead=decision.lead,
+            number=decision.number,
+            agent=batch.agent,
+            by=batch.created_by,
+            via=Via.DESK,
+            now=now,
+            our_number=_our_number(batch),
+            variables=batch.variables,
+            due_at=due_at,
+            not_after=max(decision.day_ends, due_at + UNDO) if decision.day_ends else None,
+            priority=Priority.BATCH,
+            batch=batch,
+            decision=decision,
+        )
+    except NotAllowed as refusal:
+        first = next(reason for reason in refusal.reasons if reason.blocks)
+        return first.code, first.text
+    except OnThePhone as busy:
+        return "on_the_phone", str(busy)
+    except BadRequest as problem:
+        return "refused", str(problem)
+    return None
+
+
+def finish_batches() -> int:
+    """Running batches of which nothing is left to do."""
+    left = Call.objects.open().filter(batch__isnull=False).values("batch")
+    return (
+        CallBatch.objects.filter(state=BatchState.RUNNING).exclude(pk__in=left).update(state=BatchState.DONE)
+    )
+
+
+def progress(batch: CallBatch, *, now: datetime) -> Progress:
+    rows = Call.objects.filter(batch=batch).values("status", "outcome").annotate(n=Count("pk")).order_by()
+    by_status: Counter[str] = Counter()
+    by_outcome: Counter[str] = Counter()
+    for row in rows:
+        by_status[row["status"]] += row["n"]
+        if row["outcome"]:
+            by_outcome[row["outcome"]] += row["n"]
+    on_the_phone = by_status[CallStatus.IN_PROGRESS]
+    waiting = by_status[CallStatus.QUEUED]
+    unqueued = max(0, len(batch.lead_ids) - batch.filled_to) if batch.state == BatchState.FILLING else 0
+    return Progress(
+        total=len(batch.lead_ids),
+        queued=batch.filled_to,
+        waiting=waiting + unqueued,
+        calling=sum(by_status[status] for status in ACTIVE) - on_the_phone,
+        on_the_phone=on_the_phone,
+        ended=by_status[CallStatus.ENDED],
+        by_outcome=dict(by_outcome),
+        refused=list(batch.refused),
+        expected_end=_expected_end(batch, waiting + unqueued, now),
+    )
+
+
+def _expected_end(batch: CallBatch, left: int, now: datetime) -> datetime | None:
+    """When the last call goes out at the set pace, or when the last one is due if that is later."""
+    if not left:
+        return None
+    paced = now + timedelta(seconds=left / settings.CALLS_PER_SECOND)
+    last_due = (
+        Call.objects.filter(batch=batch, status=CallStatus.QUEUED)
+        .order_by("-due_at")
+        .values_list("due_at", flat=True)
+        .first()
+    )
+    return max(paced, last_due) if last_due else paced

@@ -1,0 +1,219 @@
+"""Take the next call, for the thread that will place it, in one short transaction."""
+
+from __future__ import annotations
+
+import uuid
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from django.conf import settings
+from django.db import transaction
+from django.db.models import Count, QuerySet
+from django.utils.translation import gettext as _
+
+from agents.models import Agent
+from agents.providers.base import PlaceOrder, Provider, ProviderError
+from calls.dialer.ask import end_unplaced
+from calls.dialer.gate import pace_interval, stop_state
+from calls.eligibility import Verdict, recheck
+from calls.models import Call, CallStatus, Direction, Gate, Outcome
+from calls.models.call import OPEN
+from calls.models.clock import database_now, skips_locked_rows
+from calls.models.gate import GateKind
+
+LEASE = timedelta(seconds=5)
+HEADS_A_PASS = 25
+"""How many calls that may not be made are moved or ended in one transaction, to keep it short."""
+
+
+@dataclass(frozen=True, slots=True)
+class Nothing:
+    """No call was claimed. `again` (s): when it is worth asking next."""
+
+    why: str
+    again: float
+
+
+def claim_next(provider: Provider) -> Call | Nothing:
+    """1. The capacity gate, so that two dialers do not both take the last slot.
+    2. The stop, the account and the capacity itself.
+    3. Each line with due calls whose pace and breaker let one go: its gate, then its next call.
+    4. What may not be made is moved to when it may, or ended, in the same pass.
+    Locked rows are passed over, never waited for. Before all that, one look without any lock: an idle
+    dialer must cost nothing, and on SQLite every transaction here keeps all writers waiting.
+    """
+    if not Call.objects.due(database_now()).exists():
+        return Nothing("empty", 0.2)
+    with transaction.atomic():
+        capacity = _lock_gate(GateKind.CAPACITY, "all")
+        if capacity is None:
+            return Nothing("busy", 0.02)
+        now = database_now()
+        if stop_state().stopped:
+            return Nothing("stopped", 0.5)
+        if capacity.closed_until and capacity.closed_until > now:
+            return Nothing("account_problem", _seconds(capacity.closed_until - now))
+        if Call.objects.holding_slot(now).count() >= settings.MAX_CONCURRENT_CALLS:
+            return Nothing("capacity", 0.1)
+        return _claim_on_some_line(provider, now)
+
+
+def _claim_on_some_line(provider: Provider, now: datetime) -> Call | Nothing:
+    due = _claimable(now)
+    lines = list(due.order_by("line").values_list("line", flat=True).distinct())
+    if not lines:
+        return Nothing("empty", 0.2)
+    soonest = 1.0
+    for name in sorted(lines, key=lambda line: _next_slot(line, now)):
+        line = _lock_gate(GateKind.LINE, name)
+        if line is None:
+            soonest = min(soonest, 0.02)
+            continue
+        opens = max(filter(None, [line.next_slot_at, line.closed_until, now]))
+        if opens > now:
+            soonest = min(soonest, _seconds(opens - now))
+            continue
+        call = _next_allowed(due.filter(line=name), now)
+        if call is None:
+            soonest = min(soonest, 0.2)
+            continue
+        try:
+            body = call.request_body or provider.placement(order_of(call))
+        except (ValueError, TypeError, ProviderError) as error:
+            # One call that cannot even be written down must not stand at the head of the queue for ever.
+            end_unplaced(call, Outcome.FAILED, str(error), at=now)
+            return Nothing("again", 0.01)
+        line.next_slot_at = now + pace_interval()
+        line.save(update_fields=["next_slot_at"])
+        _take(call, bytes(body), now)
+        return call
+    return Nothing("pace", soonest)
+
+
+def _lock_gate(kind: str, name: str) -> Gate | None:
+    locked = Gate.objects.select_for_update(skip_locked=skips_locked_rows())
+    row = locked.filter(kind=kind, name=name).first()
+    if row is None and not Gate.objects.filter(kind=kind, name=name).exists():
+        return Gate.objects.create(kind=kind, name=name)
+    return row
+
+
+def _next_slot(line: str, now: datetime) -> datetime:
+    row = Gate.objects.filter(kind=GateKind.LINE, name=line).first()
+    return (row.next_slot_at if row else None) or now
+
+
+def _claimable(now: datetime) -> QuerySet[Call]:
+    """Due calls without those of a saturated agent or to somebody who is on the phone with us."""
+    in_use = _in_use(now)
+    limited = Agent.objects.filter(max_concurrent_calls__isnull=False).values_list(
+        "pk", "max_concurrent_calls"
+    )
+    saturated = [pk for pk, most in limited if in_use.get(pk, 0) >= (most or 0)]
+    talking = Call.objects.filter(direction=Direction.INBOUND, status__in=OPEN).values("counterpart")
+    return Call.objects.due(now).exclude(agent__in=saturated).exclude(counterpart__in=talking)
+
+
+def _in_use(now: datetime) -> dict[int, int]:
+    rows = Call.objects.holding_slot(now).values("agent").annotate(n=Count("pk")).order_by()
+    return {row["agent"]: row["n"] for row in rows}
+
+
+def _next_allowed(due: QuerySet[Call], now: datetime) -> Call | None:
+    for _head in range(HEADS_A_PASS):
+        call = _head_of(due)
+        if call is None:
+            return None
+        if _still_allowed(call, now):
+            return call
+    return None
+
+
+def _head_of(due: QuerySet[Call]) -> Call | None:
+    """Lowest priority number; then the person whose last turn is longest ago; then what was due first."""
+    top = due.order_by("priority").values_list("priority", flat=True).first()
+    if top is None:
+        return None
+    level = due.filter(priority=top)
+    people = list(level.order_by("requested_by").values_list("requested_by", flat=True).distinct())
+    person = min(people, key=_last_turn) if len(people) > 1 else people[0]
+    mine = (
+        level.filter(requested_by=person) if person is not None else level.filter(requested_by__isnull=True)
+    )
+    return (
+        mine.select_for_update(of=("self",), skip_locked=skips_locked_rows())
+        .select_related("lead", "agent")
+        .order_by("due_at", "requested_at")
+        .first()
+    )
+
+
+def _last_turn(person: int | None) -> float:
+    claimed = Call.objects.filter(requested_by=person, claimed_at__isnull=False).order_by("-claimed_at")
+    last = claimed.values_list("claimed_at", flat=True).first()
+    return last.timestamp() if last else 0.0
+
+
+def _still_allowed(call: Call, now: datetime) -> bool:
+    if call.not_after is not None and call.not_after <= now:
+        end_unplaced(call, Outcome.EXPIRED, _("Not made in time."), at=now)
+        return False
+    if call.cancel_requested_at is not None:
+        end_unplaced(call, Outcome.CANCELED, call.cancel_reason, at=now)
+        return False
+    decision = recheck(call, now=now)
+    call.decision = decision.snapshot()
+    if decision.verdict == Verdict.NOW:
+        return True
+    texts = "; ".join(reason.text for reason in decision.reasons)
+    if decision.verdict == Verdict.NEVER:
+        outcome = (
+            Outcome.BLOCKED if any(r.code == "do_not_call" for r in decision.reasons) else Outcome.CANCELED
+        )
+        end_unplaced(call, outcome, texts, at=now)
+    elif decision.at is None or (call.not_after is not None and decision.at > call.not_after):
+        end_unplaced(call, Outcome.EXPIRED, texts, at=now)
+    else:
+        Call.objects.filter(pk=call.pk).update(due_at=decision.at, decision=call.decision)
+    return False
+
+
+def _take(call: Call, body: bytes, now: datetime) -> None:
+    call.status, call.claimed_at, call.place_token = CallStatus.DIALING, now, uuid.uuid4()
+    call.lease_until = now + LEASE
+    call.slot_until = now + LEASE + timedelta(seconds=settings.PROVIDER_TIMEOUT_S + 2)
+    call.request_body = body
+    call.save(
+        update_fields=[
+            "status", "claimed_at", "place_token", "lease_until", "slot_until", "request_body", "decision",
+        ]
+    )  # fmt: skip
+
+
+def order_of(call: Call) -> PlaceOrder:
+    assert call.agent is not None
+    return PlaceOrder(
+        call_uuid=str(call.pk),
+        to_number=call.counterpart,
+        from_number=call.our_number,
+        provider_agent_id=call.agent.provider_agent_id,
+        agent_version=call.agent.pinned_version or None,
+        variables=call.variables,
+        metadata=call.metadata,
+    )
+
+
+def _seconds(span: timedelta) -> float:
+    return max(0.01, span.total_seconds())
+
+
+def expire_overdue(*, now: datetime) -> int:
+    """End what waited past its reason, also while nothing may be claimed."""
+    late = Call.objects.filter(status=CallStatus.QUEUED, not_after__lte=now)
+    if not late.exists():
+        return 0
+    with transaction.atomic():
+        rows = list(late.select_for_update(of=("self",), skip_locked=skips_locked_rows())[:200])
+        for call in rows:
+            end_unplaced(call, Outcome.EXPIRED, _("Not made in time."), at=now)
+    return len(rows)

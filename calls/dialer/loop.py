@@ -1,0 +1,187 @@
+"""The dialer: one process, a few threads, each doing one unit of work at a time.
+
+A thread's connection may be lost with the database; the thread goes on when the database is back.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import structlog
+from django.conf import settings
+from django.db import DatabaseError, InterfaceError, connection
+from django.utils import timezone
+
+from agents.providers.base import Provider
+from calls.dialer import gate, settle
+from calls.dialer.batches import fill_next, finish_batches
+from calls.dialer.claim import Nothing, claim_next, expire_overdue
+from calls.dialer.place import place
+from calls.dialer.promises import queue_next_promise
+from calls.lifecycle import reconcile
+from calls.lifecycle.apply import apply_next
+from calls.lifecycle.tidy import tidy
+from calls.models import Call
+from calls.models.clock import database_now
+from calls.people.tasks import resume_stalled
+
+log = structlog.get_logger(__name__)
+
+PLACERS = 6
+HEARTBEAT_S = 5.0
+DATABASE_GONE_S = 1.0
+TIDY_EVERY_S = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Worker:
+    name: str
+    step: Callable[[], float]
+    """Does one unit of work; returns how long (s) to wait before the next, 0 for at once."""
+
+
+class Dialer:
+    """`run` until `stop`; `step` methods are what the threads repeat, and what tests call once."""
+
+    def __init__(self, provider: Provider, *, name: str = "") -> None:
+        self.provider = provider
+        self.name = name or f"dialer {socket.gethostname()} {os.getpid()}"
+        self._stopping = threading.Event()
+        self._looking = threading.Lock()
+
+    def run(self) -> None:
+        """Blocks until `stop`; what is being placed is finished first."""
+        threads = [
+            threading.Thread(target=self._repeat, args=(worker,), name=worker.name, daemon=True)
+            for worker in self._workers()
+        ]
+        for thread in threads:
+            thread.start()
+        log.info("dialer started", name=self.name, threads=len(threads))
+        while not self._stopping.wait(0.5):
+            pass
+        for thread in threads:
+            thread.join(timeout=settings.PROVIDER_TIMEOUT_S + 5)
+        log.info("dialer stopped", name=self.name)
+
+    def stop(self) -> None:
+        self._stopping.set()
+
+    def _workers(self) -> list[Worker]:
+        placers = [Worker(f"place-{n}", self.step_place) for n in range(PLACERS)]
+        return [
+            *placers,
+            Worker("apply-1", self.step_apply),
+            Worker("settle", self.step_settle),
+            Worker("look", self.step_look),
+            Worker("hang-up", self.step_hang_up),
+            Worker("fill", self.step_fill),
+            Worker("heartbeat", self.step_heartbeat),
+            Worker("tidy", self.step_tidy),
+        ]
+
+    def _repeat(self, worker: Worker) -> None:
+        while not self._stopping.is_set():
+            try:
+                pause = worker.step()
+            except (DatabaseError, InterfaceError) as error:
+                log.warning("database problem", thread=worker.name, why=str(error).strip()[:200])
+                connection.close()
+                pause = DATABASE_GONE_S
+            except Exception:
+                log.exception("thread goes on after an error", thread=worker.name)
+                pause = DATABASE_GONE_S
+            if pause:
+                _lend_connection_back()
+                self._stopping.wait(pause)
+        connection.close()
+
+    def step_place(self) -> float:
+        """One placer looks for work at a time; the others wait for their turn to look, and cost nothing."""
+        _lend_connection_back()
+        with self._looking:
+            if self._stopping.is_set():
+                return 0.0
+            claimed = claim_next(self.provider)
+            if isinstance(claimed, Nothing):
+                _lend_connection_back()
+                self._stopping.wait(
+                    min(claimed.again, 0.2 if claimed.why in ("empty", "pace", "capacity") else 0.5)
+                )
+                return 0.0
+        place(claimed, self.provider)
+        return 0.0
+
+    def step_apply(self) -> float:
+        return 0.0 if apply_next(now=timezone.now()) else 0.1
+
+    def step_settle(self) -> float:
+        now = timezone.now()
+        again = settle.recover_next_claim()
+        again = settle.settle_next(self.provider, now=now) or again
+        expire_overdue(now=database_now())
+        return 0.0 if again else 0.5
+
+    def step_look(self) -> float:
+        now = timezone.now()
+        again = reconcile.look_at_quiet(self.provider, now=now)
+        again = reconcile.look_for_analysis(self.provider, now=now) or again
+        return 0.1 if again else 0.5
+
+    def step_hang_up(self) -> float:
+        return 0.05 if reconcile.hang_up_marked(self.provider, now=timezone.now()) else 0.5
+
+    def step_fill(self) -> float:
+        now = timezone.now()
+        again = fill_next(now=now)
+        again = queue_next_promise(now=now) or again
+        if not again:
+            finish_batches()
+        return 0.02 if again else 0.5
+
+    def step_tidy(self) -> float:
+        tidy(now=timezone.now())
+        # The task engine never runs a job again whose worker was killed; its row knows how far it came.
+        resume_stalled()
+        return TIDY_EVERY_S
+
+    def step_heartbeat(self) -> float:
+        gate.beat(self.name, "dialer", now=database_now(), detail={"pid": os.getpid()})
+        return HEARTBEAT_S
+
+
+def _lend_connection_back() -> None:
+    """A thread that waits needs no connection: a dozen share the pool. SQLite keeps its file open."""
+    if connection.vendor == "postgresql":
+        connection.close()
+
+
+def run_once(provider: Provider) -> int:
+    """Everything that is due, in this thread, then return how many calls were placed (`dialer --once`)."""
+    dialer = Dialer(provider)
+    dialer.step_heartbeat()
+    placed = 0
+    deadline = time.monotonic() + 3600
+    while time.monotonic() < deadline:
+        while fill_next(now=timezone.now()) or queue_next_promise(now=timezone.now()):
+            pass
+        dialer.step_settle()
+        claimed = claim_next(provider)
+        if isinstance(claimed, Call):
+            place(claimed, provider)
+            placed += 1
+            continue
+        if claimed.why == "pace" and claimed.again <= 1.0:
+            time.sleep(claimed.again)
+            continue
+        break
+    while apply_next(now=timezone.now()):
+        pass
+    dialer.step_look()
+    dialer.step_hang_up()
+    return placed

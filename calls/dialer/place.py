@@ -1,0 +1,230 @@
+"""Send permit, one POST, and what each answer means for the row."""
+
+from __future__ import annotations
+
+import random
+import time
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+import structlog
+from django.conf import settings
+from django.db import IntegrityError, transaction
+from django.db.models import Exists, OuterRef
+from django.utils.translation import gettext as _
+
+from agents.providers.base import (
+    Accepted,
+    Busy,
+    NotSent,
+    Provider,
+    RefusalScope,
+    Refused,
+    Unclear,
+)
+from calls.dialer import gate
+from calls.dialer.ask import end_unplaced
+from calls.eligibility import Verdict, hours, recheck
+from calls.lifecycle import schedule
+from calls.lifecycle.apply import apply_again
+from calls.models import Call, CallStatus, DoNotCall, Outcome
+from calls.models.clock import ClockNow, database_now
+
+log = structlog.get_logger(__name__)
+
+REFUSED_OUTCOME = {"invalid_number": Outcome.INVALID_NUMBER}
+
+
+def place(call: Call, provider: Provider) -> None:
+    """Place a claimed call. The clock for giving up starts before the permit."""
+    started = time.monotonic()
+    token = call.place_token
+    assert token is not None
+    if not permit(call.pk, token):
+        return
+    call.refresh_from_db(fields=["request_body", "line", "not_now_count"])
+    try:
+        answer = provider.place(
+            bytes(call.request_body or b""), give_up_s=settings.PROVIDER_TIMEOUT_S, started=started
+        )
+    except NotSent as error:
+        not_now(call.pk, token, str(error), kind="not_sent", retry_after_s=None)
+    except Busy as error:
+        not_now(call.pk, token, str(error), kind="busy", retry_after_s=error.retry_after_s)
+    except Refused as error:
+        refused(call.pk, token, error)
+    except Unclear as error:
+        unclear(call.pk, token, str(error))
+    else:
+        accepted(call.pk, answer)
+
+
+def permit(call_id: UUID, token: UUID) -> bool:
+    """May the POST be sent? True exactly once a claim.
+
+    The call is locked first; the stop is read under a share lock; then, as a *new statement*, the
+    conditional UPDATE. As one statement it would be wrong on PostgreSQL: after waiting for the row it
+    would still see the snapshot from before the opt-out it waited for.
+    """
+    with transaction.atomic():
+        call = Call.objects.select_for_update(of=("self",)).select_related("lead", "agent").get(pk=call_id)
+        now = database_now()
+        if call.status != CallStatus.DIALING or call.place_token != token:
+            return False
+        if gate.stopped_under_lock():
+            _back_to_queue(call, due_at=now)
+            return False
+        if call.cancel_requested_at is not None:
+            opted_out = DoNotCall.objects.in_force().filter(number=call.counterpart).exists()
+            end_unplaced(
+                call,
+                Outcome.BLOCKED if opted_out else Outcome.CANCELED,
+                call.cancel_reason,
+                at=now,
+                cancelled=True,
+            )
+            return False
+        decision = recheck(call, now=now)
+        if decision.verdict == Verdict.NEVER:
+            texts = "; ".join(reason.text for reason in decision.reasons)
+            blocked = any(reason.code == "do_not_call" for reason in decision.reasons)
+            end_unplaced(call, Outcome.BLOCKED if blocked else Outcome.CANCELED, texts, at=now)
+            return False
+        if decision.verdict == Verdict.LATER:
+            _back_to_queue(call, due_at=decision.at or now)
+            return False
+        opted_out_now = DoNotCall.objects.in_force().filter(number=OuterRef("counterpart"))
+        local = hours.local_times(call.lead, call.counterpart, now)
+        changed = (
+            Call.objects.filter(
+                ~Exists(opted_out_now),
+                pk=call_id,
+                status=CallStatus.DIALING,
+                place_token=token,
+                lease_until__gt=ClockNow(),
+                cancel_requested_at__isnull=True,
+                sent_at__isnull=True,
+            )
+        ).update(
+            sent_at=ClockNow(),
+            lease_until=ClockNow() + timedelta(seconds=settings.PROVIDER_TIMEOUT_S + 2),
+            local_hour=local[0][1].hour if local else None,
+            local_weekday=local[0][1].weekday() if local else None,
+        )
+    return changed == 1
+
+
+def _back_to_queue(call: Call, *, due_at: datetime) -> None:
+    """Provably not sent: nothing rang, no attempt is spent."""
+    Call.objects.filter(pk=call.pk).update(
+        status=CallStatus.QUEUED,
+        due_at=due_at,
+        place_token=None,
+        lease_until=None,
+        sent_at=None,
+        slot_until=None,
+        next_look_at=None,
+    )
+
+
+def accepted(call_id: UUID, answer: Accepted) -> None:
+    """The provider has it. A late 2xx is taken from any status; the status only climbs."""
+    with transaction.atomic():
+        call = Call.objects.select_for_update(of=("self",)).get(pk=call_id)
+        now = database_now()
+        fields: dict[str, Any] = {"refusal": "", "refusal_code": "", "not_now_reason": ""}
+        if call.placed_at is None:
+            fields["placed_at"] = now
+        if call.status in (CallStatus.QUEUED, CallStatus.DIALING, CallStatus.UNCONFIRMED):
+            fields |= {
+                "status": CallStatus.PLACED,
+                "slot_until": now + schedule.SLOT_AFTER_PLACING,
+                "next_look_at": now
+                + (schedule.quiet_after(0) if answer.provider_call_id else schedule.after_sending(0)),
+                "looks": 0,
+            }
+        if answer.provider_call_id and call.provider_call_id not in ("", answer.provider_call_id):
+            fields["incident"] = _("The phone company knows this call under two ids: %(a)s and %(b)s.") % {
+                "a": call.provider_call_id,
+                "b": answer.provider_call_id,
+            }
+        elif answer.provider_call_id:
+            fields["provider_call_id"] = answer.provider_call_id
+        try:
+            with transaction.atomic():
+                Call.objects.filter(pk=call_id).update(**fields)
+        except IntegrityError:
+            fields.pop("provider_call_id")
+            fields["incident"] = _("Another call of ours already has the id %(a)s.") % {
+                "a": answer.provider_call_id
+            }
+            Call.objects.filter(pk=call_id).update(**fields)
+    gate.account_fine()
+    apply_again(answer.provider_call_id)
+
+
+def not_now(call_id: UUID, token: UUID, why: str, *, kind: str, retry_after_s: float | None) -> None:
+    """A definite not-now: back to the queue, no attempt spent, the line rests."""
+    with transaction.atomic():
+        call = _mine(call_id, token)
+        if call is None:
+            return
+        now = database_now()
+        wait = timedelta(seconds=retry_after_s or _backoff(call.not_now_count))
+        _back_to_queue(call, due_at=max(now, call.due_at or now))
+        Call.objects.filter(pk=call_id).update(
+            not_now_count=call.not_now_count + 1, not_now_reason=f"{kind}: {why}"[:300]
+        )
+    gate.close_line(call.line, until=now + wait)
+    log.info("call put back", call=str(call_id), why=kind)
+
+
+def _backoff(count: int) -> float:
+    """Seconds, with jitter so that several dialers do not come back together."""
+    return min(30.0, float(1 << min(count, 6))) * random.uniform(0.7, 1.3)  # noqa: S311  not a secret
+
+
+def refused(call_id: UUID, token: UUID, error: Refused) -> None:
+    with transaction.atomic():
+        call = _mine(call_id, token)
+        if call is None:
+            return
+        now = database_now()
+        said = {"refusal": error.message[:500], "refusal_code": error.code[:40]}
+        if error.scope == RefusalScope.ACCOUNT:
+            _back_to_queue(call, due_at=max(now, call.due_at or now))
+            Call.objects.filter(pk=call_id).update(**said)
+        else:
+            end_unplaced(call, REFUSED_OUTCOME.get(error.code, Outcome.FAILED), error.message, at=now)
+            Call.objects.filter(pk=call_id).update(
+                retry_class="fix" if error.scope == RefusalScope.AGENT else "no", **said
+            )
+    if error.scope == RefusalScope.ACCOUNT:
+        gate.account_refused(error.message, now=now)
+        log.warning("the account was refused", why=error.code)
+
+
+def unclear(call_id: UUID, token: UUID, why: str) -> None:
+    """Something left and no clear answer came: never dialled again until we know."""
+    with transaction.atomic():
+        call = _mine(call_id, token)
+        if call is not None:
+            mark_unconfirmed(call, why, now=database_now())
+
+
+def mark_unconfirmed(call: Call, why: str, *, now: datetime) -> None:
+    assert call.sent_at is not None
+    Call.objects.filter(pk=call.pk).update(
+        status=CallStatus.UNCONFIRMED,
+        not_now_reason=why[:300],
+        next_look_at=call.sent_at + schedule.after_sending(0),
+        slot_until=call.sent_at + schedule.SLOT_UNCONFIRMED,
+        looks=0,
+    )
+
+
+def _mine(call_id: UUID, token: UUID) -> Call | None:
+    """The call, locked, if this claim still holds it: a late answer under an old token changes nothing."""
+    call = Call.objects.select_for_update(of=("self",)).get(pk=call_id)
+    return call if call.status == CallStatus.DIALING and call.place_token == token else None

@@ -1,0 +1,96 @@
+"""Calls whose claim was lost, and calls of which nobody knows whether they rang."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+import structlog
+from django.db import transaction
+from django.utils.translation import gettext as _
+
+from agents.providers.base import Provider, ProviderError
+from calls.dialer.place import mark_unconfirmed
+from calls.lifecycle import schedule
+from calls.lifecycle.facts import store_lookup
+from calls.models import Call, CallStatus, Outcome
+from calls.models.clock import database_now, skips_locked_rows
+
+log = structlog.get_logger(__name__)
+
+
+def recover_next_claim() -> bool:
+    """One call whose lease ran out. Never sent: back to the queue. Sent: unconfirmed. True: maybe more."""
+    lost = Call.objects.filter(status=CallStatus.DIALING, lease_until__lt=database_now()).order_by(
+        "lease_until"
+    )
+    if not lost.exists():
+        return False
+    with transaction.atomic():
+        call = lost.select_for_update(of=("self",), skip_locked=skips_locked_rows()).first()
+        if call is None:
+            return False
+        if call.sent_at is None:
+            Call.objects.filter(pk=call.pk).update(
+                status=CallStatus.QUEUED, place_token=None, lease_until=None, slot_until=None
+            )
+        else:
+            mark_unconfirmed(call, "the process that placed it went silent", now=database_now())
+    log.warning("claim recovered", call=str(call.pk), sent=call.sent_at is not None)
+    return True
+
+
+def settle_next(provider: Provider, *, now: datetime) -> bool:
+    """Look one unconfirmed call up. Evidence goes to the inbox; no evidence in time: unknown."""
+    call = _take_due(now)
+    if call is None:
+        return False
+    assert call.sent_at is not None
+    try:
+        reports = provider.find_call(str(call.pk), to_number=call.counterpart, since=call.sent_at)
+    except ProviderError as error:
+        Call.objects.filter(pk=call.pk).update(
+            looks_unanswered=call.looks_unanswered + 1, not_now_reason=f"look-up: {error}"[:300]
+        )
+        reports = []
+    for report in reports:
+        store_lookup(report, now=now)
+    if not reports and now >= call.sent_at + schedule.unknown_after():
+        _give_up(call)
+    return True
+
+
+def _take_due(now: datetime) -> Call | None:
+    """The next due look, its successor already written down: a process killed here delays, never repeats."""
+    due_calls = Call.objects.filter(status=CallStatus.UNCONFIRMED, next_look_at__lte=now).order_by(
+        "next_look_at"
+    )
+    if not due_calls.exists():
+        return None
+    with transaction.atomic():
+        call = due_calls.select_for_update(of=("self",), skip_locked=skips_locked_rows()).first()
+        if call is None or call.sent_at is None:
+            return None
+        call.looks += 1
+        last = call.looks >= len(schedule.AFTER_SENDING)
+        due = call.sent_at + (schedule.unknown_after() if last else schedule.after_sending(call.looks))
+        call.next_look_at = max(due, now + schedule.after_sending(0))
+        call.save(update_fields=["looks", "next_look_at"])
+        return call
+
+
+def _give_up(call: Call) -> None:
+    """No evidence in the whole window: ended, unknown; it goes on holding the number, not a slot."""
+    with transaction.atomic():
+        locked = Call.objects.select_for_update(of=("self",)).get(pk=call.pk)
+        if locked.status != CallStatus.UNCONFIRMED:
+            return
+        now = database_now()
+        Call.objects.filter(pk=locked.pk).update(
+            status=CallStatus.ENDED,
+            outcome=Outcome.UNKNOWN,
+            ended_at=now,
+            slot_until=None,
+            outcome_evidence=_("Nothing was heard of it for an hour after it was sent."),
+            next_look_at=now + schedule.unknown_after(),
+            looks=0,
+        )

@@ -1,0 +1,168 @@
+"""What a queued call waits for, in words; its place in the queue and the time it is expected."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from django.conf import settings
+from django.db.models import Q, QuerySet
+from django.utils.formats import date_format
+from django.utils.timezone import localtime
+from django.utils.translation import gettext as _
+
+from agents.models import Agent
+from calls.dialer.gate import alive, stop_state
+from calls.eligibility import hours
+from calls.models import Call, CallStatus, Gate
+from calls.models.gate import GateKind
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    code: str
+    text: str
+    until: datetime | None = None
+    place: int | None = None
+    """1: goes out next on its line."""
+    expected_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Desk:
+    """What holds for every waiting call at one moment: asked once for a list of them."""
+
+    now: datetime
+    stopped: str | None
+    alive: bool
+    account_problem: str
+    in_use: int
+    agents_full: frozenset[int]
+    closed_lines: dict[str, datetime]
+
+
+def look(*, now: datetime) -> Desk:
+    state = stop_state()
+    gates = list(Gate.objects.exclude(kind=GateKind.STOP))
+    held = list(Call.objects.holding_slot(now).values_list("agent_id", flat=True))
+    by_agent = Counter(held)
+    limits = Agent.objects.filter(max_concurrent_calls__isnull=False).values_list(
+        "pk", "max_concurrent_calls"
+    )
+    return Desk(
+        now=now,
+        stopped=state.reason if state.stopped else None,
+        alive=alive(now=now),
+        account_problem=next((gate.account_problem for gate in gates if gate.kind == GateKind.CAPACITY), ""),
+        in_use=len(held),
+        agents_full=frozenset(pk for pk, most in limits if by_agent[pk] >= (most or 0)),
+        closed_lines={
+            gate.name: gate.closed_until
+            for gate in gates
+            if gate.kind == GateKind.LINE and gate.closed_until and gate.closed_until > now
+        },
+    )
+
+
+def waiting(call: Call, *, now: datetime, desk: Desk | None = None, place: bool = True) -> Waiting | None:
+    """Why this call is not out yet; None when it is not waiting at all."""
+    if call.status != CallStatus.QUEUED or call.due_at is None:
+        return None
+    desk = desk or look(now=now)
+    reason = _reason(call, desk)
+    if not place or reason.until is not None or reason.code in ("stopped", "no_dialer", "account_problem"):
+        return reason
+    ahead = _ahead(call, now)
+    return Waiting(
+        reason.code, reason.text, None, ahead + 1, now + timedelta(seconds=ahead / settings.CALLS_PER_SECOND)
+    )
+
+
+def _reason(call: Call, desk: Desk) -> Waiting:
+    assert call.due_at is not None
+    if desk.stopped is not None:
+        return Waiting("stopped", _("Calling is stopped: %(why)s") % {"why": desk.stopped})
+    if call.due_at > desk.now:
+        if call.batch_id and call.batch and call.batch.undo_until and call.due_at <= call.batch.undo_until:
+            return Waiting("undo", _("Starting in a moment; can still be undone."), call.due_at)
+        return _due_later(call, desk.now)
+    if not desk.alive:
+        return Waiting("no_dialer", _("No dialer is running."))
+    if desk.account_problem:
+        return Waiting(
+            "account_problem", _("The phone company refuses: %(why)s") % {"why": desk.account_problem}
+        )
+    if call.line in desk.closed_lines:
+        return Waiting(
+            "provider_busy", _("The phone company asked us to slow down."), desk.closed_lines[call.line]
+        )
+    if desk.in_use >= settings.MAX_CONCURRENT_CALLS:
+        return Waiting(
+            "capacity", _("All %(most)d lines are in use.") % {"most": settings.MAX_CONCURRENT_CALLS}
+        )
+    if call.agent_id in desk.agents_full:
+        return Waiting("agent_busy", _("The AI agent is on as many calls as it may be."))
+    return Waiting("pace", _("Its turn: calls go out one after the other."))
+
+
+def _due_later(call: Call, now: datetime) -> Waiting:
+    assert call.due_at is not None
+    local = hours.local_times(call.lead, call.counterpart, call.due_at)
+    clock = local[0][1] if local else localtime(call.due_at)
+    today = local[0][1].date() == now.astimezone(clock.tzinfo).date() if local else True
+    when = date_format(clock, "H:i") if today else date_format(clock, "D j M H:i")
+    codes = {reason.get("code") for reason in call.decision.get("reasons", [])}
+    if "outside_hours" in codes:
+        return Waiting(
+            "outside_hours", _("%(when)s there: outside calling hours now.") % {"when": when}, call.due_at
+        )
+    return Waiting("due_later", _("%(when)s there, as asked.") % {"when": when}, call.due_at)
+
+
+def _ahead(call: Call, now: datetime) -> int:
+    return (
+        Call.objects.due(now)
+        .filter(line=call.line)
+        .filter(
+            Q(priority__lt=call.priority)
+            | Q(priority=call.priority, due_at__lt=call.due_at)
+            | Q(priority=call.priority, due_at=call.due_at, requested_at__lt=call.requested_at)
+        )
+        .exclude(pk=call.pk)
+        .count()
+    )
+
+
+def queue_summary(*, now: datetime, calls: QuerySet[Call] | None = None) -> Sequence[tuple[str, str, int]]:
+    """What waits (of `calls`; all without), by what it waits for: (code, sentence, how many), most first."""
+    desk = look(now=now)
+    texts: dict[str, str] = {}
+    counts: Counter[str] = Counter()
+    short = {
+        "outside_hours": _("until it is within calling hours there"),
+        "due_later": _("until the time asked for"),
+        "undo": _("to be started; can still be undone"),
+    }
+    rows = (
+        (Call.objects.all() if calls is None else calls)
+        .filter(status=CallStatus.QUEUED)
+        .select_related("batch")
+        .defer("request_body", "summary")
+    )
+    for call in rows.iterator(chunk_size=1000):
+        reason = _code_only(call, desk)
+        counts[reason.code] += 1
+        texts.setdefault(reason.code, short.get(reason.code, reason.text))
+    return [(code, texts[code], count) for code, count in counts.most_common()]
+
+
+def _code_only(call: Call, desk: Desk) -> Waiting:
+    """As `_reason`, without working out the local time of thousands of calls."""
+    if desk.stopped is None and call.due_at is not None and call.due_at > desk.now:
+        if call.batch_id and call.batch and call.batch.undo_until and call.due_at <= call.batch.undo_until:
+            return Waiting("undo", "")
+        outside = any(reason.get("code") == "outside_hours" for reason in call.decision.get("reasons", []))
+        return Waiting("outside_hours" if outside else "due_later", "")
+    return _reason(call, desk)

@@ -1,0 +1,177 @@
+"""WHAT did it mean, and what follows? Analysis proposes, a person's word wins.
+
+Do-not-call is never undone from here, whoever says what later.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
+from zoneinfo import ZoneInfo
+
+from django.db import transaction
+from django.utils.dateparse import parse_datetime
+from django.utils.timezone import is_naive
+from django.utils.translation import gettext as _
+
+from calls.dialer.promises import promise
+from calls.eligibility import hours, opt_out
+from calls.models import (
+    AnsweredBy,
+    Call,
+    CallBack,
+    CallStatus,
+    Disposition,
+    Lead,
+    LeadPhone,
+    LeadStatus,
+    NextAction,
+    Outcome,
+    PhoneState,
+)
+from calls.models.callback import CallBackState
+from calls.models.do_not_call import DoNotCallSource
+
+if TYPE_CHECKING:
+    from django.contrib.auth.models import User
+
+# Names of the analysis fields that the readiness card asks every agent to have.
+DO_NOT_CALL = "do_not_call"
+CALL_BACK_TIME = "callback_time"
+INTERESTED = "interested"
+WRONG_NUMBER = "wrong_number"
+CONVERTED = "converted"
+FURTHEST_PROMISE = timedelta(days=90)
+FOLLOW_UP_WITHIN = timedelta(days=1)
+
+LEAD_STATUS = {
+    Disposition.INTERESTED: LeadStatus.INTERESTED,
+    Disposition.CONVERTED: LeadStatus.CUSTOMER,
+    Disposition.NOT_INTERESTED: LeadStatus.NOT_INTERESTED,
+    Disposition.NEVER_CALL: LeadStatus.NOT_INTERESTED,
+    Disposition.CALL_BACK: LeadStatus.CONTACTED,
+    Disposition.WRONG_NUMBER: LeadStatus.UNREACHABLE,
+}
+
+
+def _said(call: Call, field: str) -> bool:
+    value = call.analysis.get(field)
+    return value is True or str(value).strip().lower() in {"true", "yes"}
+
+
+def proposed(call: Call, *, opted_out: bool = False, asked_call_back: bool = False) -> str:
+    """What the call's own columns say it meant; '' while it is not over."""
+    if call.status != CallStatus.ENDED:
+        return ""
+    if opted_out or _said(call, DO_NOT_CALL):
+        return Disposition.NEVER_CALL
+    if _said(call, WRONG_NUMBER):
+        return Disposition.WRONG_NUMBER
+    if call.answered_by != AnsweredBy.PERSON:
+        return Disposition.REVIEW if call.outcome == Outcome.UNKNOWN else Disposition.NO_CONTACT
+    if _said(call, CONVERTED):
+        return Disposition.CONVERTED
+    if asked_call_back or call.analysis.get(CALL_BACK_TIME):
+        return Disposition.CALL_BACK
+    if _said(call, INTERESTED):
+        return Disposition.INTERESTED
+    if INTERESTED in call.analysis:
+        return Disposition.NOT_INTERESTED
+    return ""
+
+
+def follow_through(call: Call, *, now: datetime) -> None:
+    """What the analysis of an ended call leads to. Repeating it changes nothing more.
+
+    A test call leads to nothing but an opt-out.
+    """
+    meaning = call.meaning
+    if call.proposed_disposition == Disposition.NEVER_CALL:
+        opt_out(
+            call.counterpart,
+            reason=_("Asked on a call never to be called again."),
+            source=DoNotCallSource.CALL,
+            now=now,
+            lead=call.lead,
+            call=call,
+        )
+    CallBack.objects.filter(call=call, state=CallBackState.QUEUED).update(state=CallBackState.DONE)
+    if call.test:
+        return
+    if meaning == Disposition.CALL_BACK:
+        at = call_back_time(call, now=now)
+        if at is not None:
+            promise(
+                call.lead,
+                number=call.counterpart,
+                at=at,
+                agent=call.agent,
+                now=now,
+                call=call,
+                note=call.promise or _("Asked to be called back."),
+            )
+    if call.lead_id is not None and not call.disposition:
+        _move_lead(call, meaning, now=now)
+
+
+def call_back_time(call: Call, *, now: datetime) -> datetime | None:
+    """The promised moment, aware; local times are the callee's. None when nothing usable was said."""
+    try:
+        at = parse_datetime(str(call.analysis.get(CALL_BACK_TIME) or "").strip())
+    except ValueError:
+        return None
+    if at is None:
+        return None
+    if is_naive(at):
+        places, _source = hours.zones(call.lead, call.counterpart)
+        if not places:
+            return None
+        at = at.replace(tzinfo=ZoneInfo(places[0]))
+    return at if now < at <= now + FURTHEST_PROMISE else None
+
+
+def set_disposition(call: Call, disposition: str, *, by: User, now: datetime) -> None:
+    """A person says what the call meant; what follows is done. Raises ValueError for an unknown word."""
+    if disposition not in Disposition.values:
+        raise ValueError(f"unknown disposition: {disposition}")
+    with transaction.atomic():
+        locked = Call.objects.select_for_update(of=("self",)).select_related("lead").get(pk=call.pk)
+        Call.objects.filter(pk=call.pk).update(disposition=disposition, disposition_by=by, disposition_at=now)
+        locked.disposition = disposition
+        if disposition == Disposition.NEVER_CALL:
+            opt_out(
+                locked.counterpart,
+                reason=_("Marked by staff after a call."),
+                source=DoNotCallSource.STAFF,
+                now=now,
+                by=by,
+                lead=locked.lead,
+            )
+        if locked.lead_id is not None:
+            _move_lead(locked, disposition, now=now, by_person=True)
+    call.disposition, call.disposition_by_id, call.disposition_at = disposition, by.pk, now
+
+
+def _move_lead(call: Call, meaning: str, *, now: datetime, by_person: bool = False) -> None:
+    # Fresh: what a promise has just planned must not be overwritten by an older reading.
+    lead = Lead.objects.filter(pk=call.lead_id or 0).first()
+    if lead is None:
+        return
+    if meaning == Disposition.WRONG_NUMBER or (by_person is False and call.outcome == Outcome.INVALID_NUMBER):
+        LeadPhone.objects.filter(lead=lead, number=call.counterpart).update(state=PhoneState.WRONG)
+        fine = LeadPhone.objects.filter(lead=lead, state=PhoneState.VALID).exists()
+        lead.next_action = NextAction.CALL if fine else NextAction.FIX_NUMBER
+        lead.next_action_at = None
+        if not fine:
+            lead.status = LeadStatus.UNREACHABLE
+    elif meaning in LEAD_STATUS:
+        # A customer stays one, whatever an analysis makes of a later call.
+        if by_person or lead.status != LeadStatus.CUSTOMER:
+            lead.status = LEAD_STATUS[Disposition(meaning)]
+        if meaning == Disposition.INTERESTED:
+            lead.next_action, lead.next_action_at = NextAction.FOLLOW_UP, now + FOLLOW_UP_WITHIN
+        elif meaning != Disposition.CALL_BACK:
+            lead.next_action, lead.next_action_at = NextAction.NONE, None
+    elif call.answered_by == AnsweredBy.PERSON and lead.status == LeadStatus.NEW:
+        lead.status = LeadStatus.CONTACTED
+    lead.save(update_fields=["status", "next_action", "next_action_at"])

@@ -1,0 +1,360 @@
+"""The one decision: every rule is asked and every reason is told.
+
+`decide` gathers what the rules need with a fixed number of queries, for one lead or for thousands;
+the rules themselves are pure functions of a `Situation` and `now`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.conf import settings
+from django.db import models
+from django.db.models import Q, prefetch_related_objects
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+
+from agents import phone, readiness
+from agents.models import Agent
+from calls.eligibility import hours
+from calls.models import Call, CallStatus, Direction, DoNotCall, Gate, Lead, Outcome, PhoneState
+from calls.models.gate import GateKind
+
+UNKNOWN_HOLDS = timedelta(days=1)
+"""How long an outcome nobody knows keeps its number from being dialled, unless a person decides sooner."""
+
+
+class Verdict(models.TextChoices):
+    NOW = "now", gettext_lazy("Now")
+    LATER = "later", gettext_lazy("Later")
+    NEVER = "never", gettext_lazy("Never")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reason:
+    """One rule's no. `blocks`: never; otherwise later, from `until` when that is known."""
+
+    code: str
+    text: str
+    source: str
+    blocks: bool = True
+    until: datetime | None = None
+    call_id: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decision:
+    verdict: Verdict
+    at: datetime | None
+    """When the call becomes possible: `now` for NOW, None for NEVER or when nobody can say."""
+    number: str
+    reasons: tuple[Reason, ...]
+    zones: tuple[str, ...] = ()
+    zone_source: str = ""
+    day_ends: datetime | None = None
+    """End of the calling hours that `at` lies in."""
+    decided_at: datetime | None = None
+    lead: Lead | None = field(default=None, compare=False)
+
+    def snapshot(self) -> dict[str, Any]:
+        """What is kept with the call, to answer years later why it was allowed."""
+        return {
+            "verdict": self.verdict.value,
+            "at": self.at.isoformat() if self.at else None,
+            "decided_at": self.decided_at.isoformat() if self.decided_at else None,
+            "zones": list(self.zones),
+            "zone_source": self.zone_source,
+            "calling_hours": settings.CALLING_HOURS,
+            "rule_pack": settings.RULE_PACK,
+            "reasons": [
+                {
+                    "code": reason.code,
+                    "source": reason.source,
+                    "until": reason.until.isoformat() if reason.until else None,
+                }
+                for reason in self.reasons
+            ],
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Situation:
+    """All that the rules look at, for one person."""
+
+    lead: Lead | None
+    number: str
+    number_state: str
+    asked_number: str
+    agent: Agent | None
+    agent_problems: tuple[str, ...]
+    needs_caller_id: bool
+    opted_out: DoNotCall | None
+    in_the_way: Call | None
+    stopped: str | None
+    zones: tuple[str, ...]
+    zone_source: str
+
+
+def decide(
+    lead: Lead | None,
+    *,
+    now: datetime,
+    agent: Agent | None = None,
+    number: str = "",
+    our_number: str | None = None,
+    variables: Iterable[str] = (),
+) -> Decision:
+    """May this person (or this bare `number`, E.164) be dialled? `our_number` '' means none can be found.
+
+    `variables`: names of those this call brings along, beside the lead's own fields.
+    """
+    return _decide([(lead, number)], now=now, agent=agent, our_number=our_number, variables=variables)[0]
+
+
+def decide_many(
+    leads: Iterable[Lead],
+    *,
+    now: datetime,
+    agent: Agent | None = None,
+    our_number: str | None = None,
+    variables: Iterable[str] = (),
+) -> list[Decision]:
+    """As `decide`, in the same order, with the same few queries however many leads."""
+    people = [(lead, "") for lead in leads]
+    return _decide(people, now=now, agent=agent, our_number=our_number, variables=variables)
+
+
+def recheck(call: Call, *, now: datetime) -> Decision:
+    """Ask again for a call that exists; it is not in its own way."""
+    return _decide(
+        [(call.lead, call.counterpart)],
+        now=now,
+        agent=call.agent,
+        our_number=call.our_number,
+        variables=call.variables,
+        besides=call,
+    )[0]
+
+
+def _decide(
+    people: Sequence[tuple[Lead | None, str]],
+    *,
+    now: datetime,
+    agent: Agent | None,
+    our_number: str | None,
+    variables: Iterable[str],
+    besides: Call | None = None,
+) -> list[Decision]:
+    leads = [lead for lead, _number in people if lead is not None]
+    prefetch_related_objects(leads, "phones")
+    numbers = {_dialled(lead, number)[0] for lead, number in people} - {""}
+    opted_out = {entry.number: entry for entry in DoNotCall.objects.in_force().filter(number__in=numbers)}
+    in_the_way = _calls_in_the_way(numbers, now=now, besides=besides)
+    brought = frozenset(variables)
+    problems: dict[frozenset[str], tuple[str, ...]] = {}
+    stopped = _stop_reason()
+    decisions = []
+    for lead, asked in people:
+        number, state = _dialled(lead, asked)
+        zones, source = hours.zones(lead, number)
+        situation = Situation(
+            lead=lead,
+            number=number,
+            number_state=state,
+            asked_number=asked,
+            agent=agent,
+            agent_problems=_agent_problems(agent, brought.union(lead.custom if lead else ()), problems),
+            needs_caller_id=our_number == "",
+            opted_out=opted_out.get(number),
+            in_the_way=in_the_way.get(number),
+            stopped=stopped,
+            zones=zones,
+            zone_source=source,
+        )
+        decisions.append(judge(situation, now=now))
+    return decisions
+
+
+def _agent_problems(
+    agent: Agent | None, supplied: frozenset[str], seen: dict[frozenset[str], tuple[str, ...]]
+) -> tuple[str, ...]:
+    """Why the agent is not ready, given what this call fills in. Leads mostly have the same fields."""
+    if agent is None:
+        return ()
+    if supplied not in seen:
+        blocking = readiness.blocking(agent, also_supplied=supplied)
+        seen[supplied] = tuple(str(check.sentence) for check in blocking)
+    return seen[supplied]
+
+
+def _dialled(lead: Lead | None, asked: str) -> tuple[str, str]:
+    """The number to dial and its state; the asked one, else the first valid one, else the first."""
+    phones = list(lead.phones.all()) if lead is not None else []
+    if asked:
+        return asked, next((p.state for p in phones if p.number == asked), PhoneState.VALID)
+    best = next((p for p in phones if p.state == PhoneState.VALID), phones[0] if phones else None)
+    return (best.number, best.state) if best else ("", "")
+
+
+def _calls_in_the_way(numbers: set[str], *, now: datetime, besides: Call | None) -> dict[str, Call]:
+    found = Call.objects.filter(counterpart__in=numbers).filter(
+        ~Q(status=CallStatus.ENDED)
+        | Q(
+            status=CallStatus.ENDED, outcome=Outcome.UNKNOWN, disposition="", ended_at__gt=now - UNKNOWN_HOLDS
+        )
+    )
+    if besides is not None:
+        found = found.exclude(pk=besides.pk)
+    rank: dict[str, int] = {CallStatus.QUEUED: 1, CallStatus.ENDED: 2}
+    # One number may have several (an inbound call while one waits): the most active is told.
+    ordered = sorted(found.select_related("requested_by"), key=lambda call: -rank.get(call.status, 0))
+    return {call.counterpart: call for call in ordered}
+
+
+def _stop_reason() -> str | None:
+    row = Gate.objects.filter(kind=GateKind.STOP, name="all", stopped=True).first()
+    return (row.reason or _("no reason given")) if row else None
+
+
+def judge(situation: Situation, *, now: datetime) -> Decision:
+    """All rules, all reasons. Pure."""
+    reasons = [
+        *_about_the_number(situation),
+        *_about_other_calls(situation),
+        *_about_the_agent(situation),
+    ]
+    window = hours.window(settings.CALLING_HOURS)
+    opening = hours.Hours(True, now, None)
+    if situation.number and not situation.zones:
+        reasons.append(
+            Reason(
+                code="unknown_time_zone",
+                text=_("Nobody knows what time it is there. Set the lead's time zone."),
+                source="calling hours",
+            )
+        )
+    elif situation.zones:
+        opening = hours.within(situation.zones, now, window)
+        if opening.opens_at is None:
+            reasons.append(
+                Reason(
+                    code="unknown_time_zone",
+                    text=_(
+                        "The time zones of this number never share a calling hour. Set the lead's time zone."
+                    ),
+                    source="calling hours",
+                )
+            )
+        elif not opening.open:
+            reasons.append(
+                Reason(
+                    code="outside_hours",
+                    text=_("Outside calling hours (%(hours)s) there.") % {"hours": settings.CALLING_HOURS},
+                    source="CALLING_HOURS",
+                    blocks=False,
+                    until=opening.opens_at,
+                )
+            )
+    if situation.stopped is not None:
+        reasons.append(
+            Reason(
+                code="stopped",
+                text=_("Calling is stopped: %(reason)s") % {"reason": situation.stopped},
+                source="stop",
+                blocks=False,
+            )
+        )
+    if any(reason.blocks for reason in reasons):
+        verdict, at = Verdict.NEVER, None
+    elif reasons and any(reason.code != "waiting" for reason in reasons):
+        untils = [reason.until for reason in reasons if reason.until and reason.code != "waiting"]
+        verdict, at = Verdict.LATER, max(untils) if untils else None
+    else:
+        verdict, at = Verdict.NOW, now
+    return Decision(
+        verdict=verdict,
+        at=at,
+        number=situation.number,
+        reasons=tuple(reasons),
+        zones=situation.zones,
+        zone_source=situation.zone_source,
+        day_ends=opening.closes_at,
+        decided_at=now,
+        lead=situation.lead,
+    )
+
+
+def _about_the_number(situation: Situation) -> Iterable[Reason]:
+    if not situation.number:
+        yield Reason(code="no_number", text=_("There is no phone number."), source="lead")
+        return
+    if situation.number_state == PhoneState.WRONG:
+        yield Reason(
+            code="wrong_number",
+            text=_("%(number)s was marked as wrong.") % {"number": phone.pretty(situation.number)},
+            source="lead",
+        )
+    if not phone.is_e164(situation.number):
+        yield Reason(code="invalid_number", text=_("The number cannot be dialled."), source="lead")
+    entry = situation.opted_out
+    if entry is not None:
+        yield Reason(
+            code="do_not_call",
+            text=_("On the do-not-call list since %(day)s: %(reason)s")
+            % {"day": entry.created_at.date().isoformat(), "reason": entry.reason},
+            source=f"do-not-call entry {entry.pk}",
+        )
+
+
+def _about_other_calls(situation: Situation) -> Iterable[Reason]:
+    call = situation.in_the_way
+    if call is None:
+        return
+    if call.status == CallStatus.QUEUED:
+        yield Reason(
+            code="waiting",
+            text=_("A call to this number is waiting already."),
+            source="queue",
+            blocks=False,
+            until=call.due_at,
+            call_id=str(call.pk),
+        )
+    elif call.status == CallStatus.ENDED:
+        yield Reason(
+            code="needs_a_look",
+            text=_("Nobody knows yet whether the last call rang. Look at it first."),
+            source="last call",
+            blocks=False,
+            until=call.ended_at + UNKNOWN_HOLDS if call.ended_at else None,
+            call_id=str(call.pk),
+        )
+    else:
+        text = (
+            _("On the phone with us.")
+            if call.direction == Direction.INBOUND
+            else _("Being called by us right now.")
+        )
+        yield Reason(code="on_the_phone", text=text, source="call", call_id=str(call.pk))
+
+
+def _about_the_agent(situation: Situation) -> Iterable[Reason]:
+    agent = situation.agent
+    if agent is None:
+        return
+    if not agent.active:
+        yield Reason(
+            code="agent_inactive",
+            text=_("%(agent)s may not call. %(why)s") % {"agent": agent.name, "why": agent.paused_reason},
+            source="agent",
+        )
+    for sentence in situation.agent_problems:
+        yield Reason(code="agent_not_ready", text=sentence, source="readiness")
+    if situation.needs_caller_id:
+        yield Reason(
+            code="no_caller_id",
+            text=_("There is no number to call from. Give the agent a default caller ID."),
+            source="agent",
+        )

@@ -1,0 +1,1 @@
+"""WHERE is this call? Facts are stored as bytes, folded by a pure function, and the row follows."""

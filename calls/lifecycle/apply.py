@@ -1,0 +1,244 @@
+"""From the inbox to the rows: the only writer of a call's status once a provider has it.
+
+The transaction story: one event is locked, then its call; all facts of that call are folded anew and
+written. What fails rolls back alone, is noted on the event with its traceback, and others go on.
+"""
+
+from __future__ import annotations
+
+import traceback
+import uuid
+from datetime import datetime, timedelta
+from typing import Any
+
+import structlog
+from django.db import transaction
+from django.db.models import Q, QuerySet
+from django.utils.translation import gettext as _
+
+from agents.models import PhoneNumber
+from agents.providers.base import CallFacts, EventKind, Provider, Stage, Unreadable
+from agents.providers.registry import get_provider
+from calls import dispositions, search
+from calls.lifecycle import schedule
+from calls.lifecycle.derive import Derived, Fact, derive
+from calls.lifecycle.inbound import new_inbound_call
+from calls.models import Call, CallStatus, Direction, Outcome, Transcript, WebhookEvent
+from calls.models.call import CLIMB
+from calls.models.clock import database_now, skips_locked_rows
+from calls.models.webhook_event import EventSource, EventState
+
+log = structlog.get_logger(__name__)
+
+FOREIGN_AFTER = timedelta(hours=1)
+RETRY_S = (1, 5, 30, 120, 600, 3600)
+"""Back-off of an event that cannot be applied or whose call is not known yet."""
+
+
+def apply_next(*, now: datetime) -> bool:
+    """Apply one event. True: there may be more."""
+    due = WebhookEvent.objects.filter(
+        state__in=[EventState.PENDING, EventState.WAITING], next_try_at__lte=now
+    ).order_by("next_try_at", "id")
+    if not due.exists():
+        return False
+    with transaction.atomic():
+        event = due.select_for_update(of=("self",), skip_locked=skips_locked_rows()).first()
+        if event is None:
+            return False
+        event.problem = ""
+        try:
+            with transaction.atomic():
+                _apply(event, now=now)
+        except Exception:
+            event.problem = traceback.format_exc()[-8000:]
+            event.state = EventState.PENDING
+            log.exception("event could not be applied", row=event.pk)
+        event.tries += 1
+        event.next_try_at = now + timedelta(seconds=RETRY_S[min(event.tries - 1, len(RETRY_S) - 1)])
+        event.save(
+            update_fields=[
+                "state", "tries", "next_try_at", "problem", "applied_at",
+                "name", "provider_call_id", "call_uuid", "call",
+            ]
+        )  # fmt: skip
+    return True
+
+
+def apply_pending(*, now: datetime, limit: int = 500) -> int:
+    """Apply what is due; returns how many events were touched."""
+    done = 0
+    while done < limit and apply_next(now=now):
+        done += 1
+    return done
+
+
+def apply_again(provider_call_id: str) -> None:
+    """A provider's id was just written to a call: events that came before it are read (again)."""
+    if provider_call_id:
+        WebhookEvent.objects.filter(provider_call_id=provider_call_id).exclude(
+            state__in=[EventState.UNREADABLE, EventState.IGNORED]
+        ).update(state=EventState.PENDING, next_try_at=database_now())
+
+
+def read_again(events: QuerySet[WebhookEvent], *, now: datetime) -> int:
+    """A person asks for it, such as after an update that reads more. Folding undoes nothing."""
+    return events.update(state=EventState.PENDING, tries=0, next_try_at=now)
+
+
+def read_facts(event: WebhookEvent, provider: Provider) -> tuple[str, EventKind, CallFacts | None]:
+    """The event's name, kind and facts. Raises Unreadable."""
+    body = bytes(event.body)
+    if event.source == EventSource.LOOKUP:
+        return "look-up", EventKind.FACT, provider.read_call(body)
+    read = provider.read_event(body)
+    return read.name, read.kind, read.facts
+
+
+def _apply(event: WebhookEvent, *, now: datetime) -> None:
+    provider = get_provider(event.contract)
+    try:
+        event.name, kind, facts = read_facts(event, provider)
+        event.name = event.name[:60]
+    except Unreadable as error:
+        event.state, event.problem = EventState.UNREADABLE, str(error)[:8000]
+        return
+    if kind != EventKind.FACT or facts is None:
+        event.state = EventState.IGNORED
+        return
+    event.provider_call_id = facts.provider_call_id[:120]
+    event.call_uuid = _as_uuid(facts.call_uuid)
+    call = _find_call(event, facts, now=now)
+    if call is None:
+        old = now - event.received_at > FOREIGN_AFTER
+        event.state = EventState.FOREIGN if old else EventState.WAITING
+        return
+    event.call = call
+    if call.provider_call_id not in ("", facts.provider_call_id):
+        event.state = EventState.INCIDENT
+        _tell_incident(call, facts.provider_call_id)
+        return
+    event.state, event.applied_at = EventState.APPLIED, now
+    WebhookEvent.objects.filter(pk=event.pk).update(
+        call=call, provider_call_id=event.provider_call_id, call_uuid=event.call_uuid
+    )
+    if not call.provider_call_id:
+        Call.objects.filter(pk=call.pk).update(provider_call_id=facts.provider_call_id)
+        call.provider_call_id = facts.provider_call_id
+        WebhookEvent.objects.filter(provider_call_id=facts.provider_call_id, state=EventState.WAITING).update(
+            next_try_at=now
+        )
+    fold(call, provider=provider, now=now)
+
+
+def _as_uuid(text: str | None) -> uuid.UUID | None:
+    try:
+        return uuid.UUID(text) if text else None
+    except ValueError:
+        return None
+
+
+def _find_call(event: WebhookEvent, facts: CallFacts, *, now: datetime) -> Call | None:
+    """By *our* id first: an event can come before our own POST has returned. Locked."""
+    locked = Call.objects.select_for_update(of=("self",)).select_related("lead", "agent")
+    call = locked.filter(pk=event.call_uuid).first() if event.call_uuid else None
+    call = call or locked.filter(provider_call_id=facts.provider_call_id).first()
+    if (
+        call is not None
+        or facts.direction != Direction.INBOUND
+        or not facts.to_number
+        or not facts.from_number
+    ):
+        return call
+    ours = PhoneNumber.objects.filter(number=facts.to_number).first()
+    if ours is None:
+        return None
+    return new_inbound_call(
+        counterpart=facts.from_number,
+        ours=ours,
+        provider_call_id=facts.provider_call_id,
+        call_uuid=event.call_uuid,
+        provider_agent_id=facts.provider_agent_id or "",
+        now=facts.started_at or now,
+    )
+
+
+def _tell_incident(call: Call, other: str) -> None:
+    text = _("The phone company knows this call under two ids: %(a)s and %(b)s.") % {
+        "a": call.provider_call_id,
+        "b": other,
+    }
+    Call.objects.filter(pk=call.pk).update(incident=text[:300])
+    log.error("one call, two provider ids", call=str(call.pk), known=call.provider_call_id, other=other)
+
+
+def facts_of(call: Call, provider: Provider) -> list[Fact]:
+    """Every readable fact of a call, pushed and fetched."""
+    mine = Q(call=call)
+    if call.provider_call_id:
+        mine |= Q(provider_call_id=call.provider_call_id)
+    found = []
+    for event in WebhookEvent.objects.filter(mine).exclude(
+        state__in=[EventState.UNREADABLE, EventState.INCIDENT, EventState.IGNORED]
+    ):
+        try:
+            _name, kind, facts = read_facts(event, provider)
+        except Unreadable:
+            continue
+        if kind == EventKind.FACT and facts is not None and facts.provider_call_id == call.provider_call_id:
+            found.append(Fact(facts, event.source == EventSource.LOOKUP, event.key))
+    return found
+
+
+def fold(call: Call, *, provider: Provider, now: datetime) -> None:
+    """Derive the call from all its facts and write what changed. The caller holds its lock."""
+    facts = facts_of(call, provider)
+    if not facts:
+        return
+    derived = derive(facts)
+    was_ended, was_analysed = call.status == CallStatus.ENDED, call.analysed_at is not None
+    columns = {**derived.columns, **_position(call, derived, now=now)}
+    if columns.get("outcome") == Outcome.NO_ANSWER and (call.cancel_requested_at or call.hang_up_at):
+        columns |= {"outcome": Outcome.CANCELED, "outcome_evidence": _("We hung up before anybody answered.")}
+    for name, value in columns.items():
+        setattr(call, name, value)
+    call.proposed_disposition = dispositions.proposed(
+        call, opted_out=derived.opted_out, asked_call_back=derived.asked_call_back
+    )
+    call.promise = str(call.analysis.get("promise") or "")[:300]
+    call.save(update_fields=[*columns, "proposed_disposition", "promise"])
+    if derived.turns is not None:
+        Transcript.objects.update_or_create(
+            call=call, defaults={"turns": derived.turns, "text": derived.text}
+        )
+        search.index_transcript(call.pk, derived.text)
+    if call.status == CallStatus.ENDED and (not was_ended or (call.analysed_at and not was_analysed)):
+        dispositions.follow_through(call, now=now)
+
+
+def _position(call: Call, derived: Derived, *, now: datetime) -> dict[str, Any]:
+    """Status climbs and never falls; slots and looks follow from where the call now is."""
+    status = max(call.status, derived.status, key=CLIMB.index)
+    fields: dict[str, Any] = {"status": status}
+    if call.direction == Direction.OUTBOUND and call.placed_at is None:
+        fields["placed_at"] = call.sent_at or now
+    if status != CallStatus.ENDED:
+        fields["next_look_at"] = now + schedule.quiet_after(0)
+        fields["looks"] = 0
+        fields["slot_until"] = now + (
+            schedule.SLOT_TALKING if status == CallStatus.IN_PROGRESS else schedule.SLOT_AFTER_PLACING
+        )
+        return fields
+    fields["slot_until"] = None
+    if derived.stage < Stage.ENDED:
+        # Ended as unknown or cancelled, and yet it is on: the outcome waits for its end.
+        fields |= {"next_look_at": now + schedule.quiet_after(0), "ended_at": call.ended_at or now}
+        return fields
+    fields["ended_at"] = derived.columns["ended_at"] or call.ended_at or now
+    if derived.stage == Stage.ANALYSED:
+        fields |= {"final": True, "next_look_at": None, "analysed_at": call.analysed_at or now}
+    elif call.status != CallStatus.ENDED or call.next_look_at is None:
+        first = schedule.analysis_due(0)
+        assert first is not None
+        fields |= {"final": False, "next_look_at": now + first, "looks": 0}
+    return fields

@@ -1,0 +1,138 @@
+"""All facts of a call in, its columns out. Pure, and free of the order in which facts came.
+
+Field by field the fact with the highest rank that *has* the field wins: how far it says the call was,
+then fetched by us over pushed to us, then its own end or start time, then its hash. Absent never
+overwrites. The signature's time is no part of it: it changes with each retry of the same event.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from agents.providers.base import CallFacts, Ending, Stage, Turn
+from calls.models import AnsweredBy, CallStatus, Outcome
+
+STATUS_OF = {
+    Stage.KNOWN: CallStatus.PLACED,
+    Stage.CONNECTED: CallStatus.IN_PROGRESS,
+    Stage.ENDED: CallStatus.ENDED,
+    Stage.ANALYSED: CallStatus.ENDED,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Fact:
+    facts: CallFacts
+    fetched: bool
+    key: str
+
+    @property
+    def rank(self) -> tuple[int, bool, float, str]:
+        moment = self.facts.ended_at or self.facts.started_at
+        return (self.facts.stage, self.fetched, moment.timestamp() if moment else 0.0, self.key)
+
+
+@dataclass(frozen=True, slots=True)
+class Derived:
+    """`columns` of Call; the transcript apart, because it is kept apart."""
+
+    stage: Stage
+    status: CallStatus
+    columns: dict[str, Any]
+    turns: list[dict[str, Any]] | None
+    text: str
+    opted_out: bool
+    asked_call_back: bool
+
+
+def derive(facts: Iterable[Fact]) -> Derived:
+    """Raises ValueError without any fact."""
+    ranked = sorted(facts, key=lambda fact: fact.rank, reverse=True)
+    if not ranked:
+        raise ValueError("a call without facts cannot be derived")
+
+    def best(field: str, fine: Callable[[Any], bool] = lambda value: True) -> Any:
+        for fact in ranked:
+            value = getattr(fact.facts, field)
+            if value is not None and fine(value):
+                return value
+        return None
+
+    stage = Stage(max(fact.facts.stage for fact in ranked))
+    columns: dict[str, Any] = {
+        "provider_status": best("live_status") or "",
+        "disconnection_reason": (best("disconnection_reason") or "")[:80],
+        "answered_at": best("started_at"),
+        "ended_at": best("ended_at"),
+        "duration_ms": best("duration_ms", lambda ms: ms >= 0),
+        "cost_micros": best("cost_micros", lambda micros: micros >= 0),
+        "currency": best("currency") or "",
+        "sentiment": best("sentiment") or "",
+        "summary": best("summary") or "",
+        "successful": best("successful"),
+        "in_voicemail": best("in_voicemail"),
+        "analysis": dict(best("analysis") or {}),
+        "recording_url": (best("recording_url") or "")[:2000],
+        "transfer_to": (best("transfer_to") or "")[:120],
+    }
+    ending: Ending | None = best("ending")
+    if stage >= Stage.ENDED:
+        columns |= _how_it_ended(ending, columns)
+    turns: tuple[Turn, ...] | None = best("turns", bool)
+    text = best("transcript", bool) or (
+        "\n".join(f"{turn.role}: {turn.content}" for turn in turns) if turns else ""
+    )
+    return Derived(
+        stage=stage,
+        status=STATUS_OF[stage],
+        columns=columns,
+        turns=turns_as_json(turns) if turns else None,
+        text=text,
+        opted_out=bool(ending and ending.opted_out),
+        asked_call_back=bool(ending and ending.call_back),
+    )
+
+
+def _how_it_ended(ending: Ending | None, columns: dict[str, Any]) -> dict[str, Any]:
+    talked = columns["answered_at"] is not None or bool(columns["duration_ms"])
+    if ending is None:
+        outcome = Outcome.CONNECTED if talked else Outcome.FAILED
+        return {
+            "outcome": outcome,
+            "answered_by": AnsweredBy.UNCLEAR if talked else "",
+            "outcome_evidence": "no reason given; inferred from its times",
+            "retry_class": "review",
+        }
+    outcome, answered_by = Outcome(ending.outcome.value), ending.answered_by.value
+    evidence = columns["disconnection_reason"]
+    # Voicemail has two signals: the reason for the end, and what the analysis heard.
+    if columns["in_voicemail"] and outcome == Outcome.CONNECTED:
+        outcome, answered_by, evidence = (
+            Outcome.VOICEMAIL,
+            AnsweredBy.MACHINE,
+            f"{evidence}; the analysis heard voicemail",
+        )
+    if not ending.known:
+        evidence = f"{evidence}: a reason this release does not know"
+    return {
+        "outcome": outcome,
+        "answered_by": answered_by,
+        "outcome_evidence": evidence[:200],
+        "retry_class": ending.retry.value,
+    }
+
+
+def turns_as_json(turns: Iterable[Turn]) -> list[dict[str, Any]]:
+    """[{role, content, start_s, end_s, words: [[word, start_s, end_s], ...]}]"""
+    return [
+        {
+            "role": turn.role,
+            "content": turn.content,
+            "start_s": turn.start_s,
+            "end_s": turn.end_s,
+            "words": [[word.word, word.start_s, word.end_s] for word in turn.words],
+        }
+        for turn in turns
+    ]

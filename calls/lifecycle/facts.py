@@ -1,0 +1,56 @@
+"""The inbox: what a provider told us or answered, as bytes, once."""
+
+from __future__ import annotations
+
+import hashlib
+from datetime import datetime
+
+from agents.providers.base import Report
+from calls.models import WebhookEvent
+from calls.models.webhook_event import EventSource
+
+
+def event_key(source: str, contract: str, body: bytes) -> str:
+    return hashlib.sha256(source.encode() + b"\0" + contract.encode() + b"\0" + body).hexdigest()
+
+
+def store_webhook(body: bytes, *, signature: str, contract: str, now: datetime) -> None:
+    """One row, committed when this returns. A repeat collides with its key and changes nothing."""
+    _store(body, source=EventSource.WEBHOOK, contract=contract, signature=signature[:300], now=now)
+
+
+def store_lookup(report: Report, *, now: datetime, contract: str = "current") -> None:
+    """What a look-up answered is a fact like any other, so a call can be derived again without asking."""
+    _store(
+        report.body,
+        source=EventSource.LOOKUP,
+        contract=contract,
+        signature="",
+        now=now,
+        provider_call_id=report.facts.provider_call_id,
+        name="look-up",
+    )
+
+
+def _store(
+    body: bytes,
+    *,
+    source: str,
+    contract: str,
+    signature: str,
+    now: datetime,
+    provider_call_id: str = "",
+    name: str = "",
+) -> None:
+    event = WebhookEvent(
+        key=event_key(source, contract, body),
+        source=source,
+        contract=contract,
+        body=body,
+        signature=signature,
+        received_at=now,
+        next_try_at=now,
+        provider_call_id=provider_call_id,
+        name=name,
+    )
+    WebhookEvent.objects.bulk_create([event], ignore_conflicts=True)

@@ -1,0 +1,163 @@
+"""Calls gone quiet are looked up, so that a lost webhook delays a call and never loses it.
+
+Each verb takes what is due by writing the next look down first, then asks with no transaction open;
+what comes back goes through the inbox like anything else.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+import structlog
+from django.db import transaction
+from django.db.models import Q
+from django.utils.translation import gettext as _
+
+from agents.providers.base import NotFound, Provider, ProviderError, Report, Stage
+from calls.lifecycle import schedule
+from calls.lifecycle.facts import store_lookup
+from calls.models import Call, CallStatus, Outcome
+from calls.models.clock import database_now, skips_locked_rows
+
+log = structlog.get_logger(__name__)
+
+ON = (CallStatus.PLACED, CallStatus.RINGING, CallStatus.IN_PROGRESS)
+A_REQUEST = 100
+LOST_AFTER_LOOKS = 14
+"""About an hour of looks that say "no such call": then nobody knows how it ended."""
+
+
+def look_at_quiet(provider: Provider, *, now: datetime) -> bool:
+    """One list request for up to a hundred calls that are on and have been quiet. True: maybe more."""
+    due = _take(Q(status__in=ON), now=now, most=A_REQUEST)
+    if not due:
+        return False
+    known = {call.provider_call_id: call for call in due if call.provider_call_id}
+    try:
+        reports = provider.fetch_calls(list(known)) if known else []
+        for report in reports:
+            known.pop(report.facts.provider_call_id, None)
+            # Lists leave the transcript out, so what has ended is fetched whole.
+            whole = (
+                provider.fetch_call(report.facts.provider_call_id)
+                if report.facts.stage >= Stage.ENDED
+                else report
+            )
+            store_lookup(whole, now=now)
+        for call in due:
+            if not call.provider_call_id:
+                for report in _find(provider, call):
+                    store_lookup(report, now=now)
+    except ProviderError as error:
+        log.warning("look-up failed", calls=len(due), why=str(error))
+        return True
+    for call in known.values():
+        if call.looks > LOST_AFTER_LOOKS:
+            _lost(call)
+    return True
+
+
+def look_for_analysis(provider: Provider, *, now: datetime) -> bool:
+    """One ended call that still lacks its analysis, or whose outcome nobody knows yet."""
+    due = _take(Q(status=CallStatus.ENDED, final=False), now=now, most=1)
+    if not due:
+        return False
+    call = due[0]
+    try:
+        if call.provider_call_id:
+            store_lookup(provider.fetch_call(call.provider_call_id), now=now)
+        else:
+            for report in _find(provider, call):
+                store_lookup(report, now=now)
+    except NotFound:
+        log.info("the phone company does not know the call", call=str(call.pk))
+    except ProviderError as error:
+        log.warning("look-up failed", call=str(call.pk), why=str(error))
+    return True
+
+
+def _find(provider: Provider, call: Call) -> list[Report]:
+    return provider.find_call(
+        str(call.pk), to_number=call.counterpart, since=call.sent_at or call.requested_at
+    )
+
+
+def _take(which: Q, *, now: datetime, most: int) -> list[Call]:
+    quiet = Call.objects.filter(which, next_look_at__lte=now).order_by("next_look_at")
+    if not quiet.exists():
+        return []
+    with transaction.atomic():
+        due = list(quiet.select_for_update(of=("self",), skip_locked=skips_locked_rows())[:most])
+        for call in due:
+            call.looks += 1
+            _plan(call, now)
+            call.save(update_fields=["looks", "next_look_at", "slot_until", "final"])
+        return due
+
+
+def _plan(call: Call, now: datetime) -> None:
+    if call.status != CallStatus.ENDED:
+        call.next_look_at = now + schedule.quiet_after(call.looks)
+        # While looks go on nobody knows that the call is over: its slot stays taken.
+        call.slot_until = max(
+            call.slot_until or now, now + schedule.quiet_after(call.looks) + timedelta(seconds=30)
+        )
+        return
+    if call.outcome == Outcome.UNKNOWN:
+        later = [
+            s for s in schedule.AFTER_UNKNOWN if call.sent_at and call.sent_at + schedule.scaled(s) > now
+        ]
+        call.final = not later
+        call.next_look_at = call.sent_at + schedule.scaled(later[0]) if later and call.sent_at else None
+        return
+    wait = schedule.analysis_due(call.looks)
+    call.final = wait is None
+    call.next_look_at = (
+        max((call.ended_at or now) + wait, now + timedelta(seconds=1)) if wait is not None else None
+    )
+
+
+def _lost(call: Call) -> None:
+    with transaction.atomic():
+        locked = Call.objects.select_for_update(of=("self",)).get(pk=call.pk)
+        if locked.status not in ON:
+            return
+        now = database_now()
+        Call.objects.filter(pk=call.pk).update(
+            status=CallStatus.ENDED,
+            outcome=Outcome.UNKNOWN,
+            outcome_evidence=_("The phone company does not know this call any more."),
+            ended_at=now,
+            slot_until=None,
+            next_look_at=now + schedule.unknown_after(),
+            looks=0,
+        )
+
+
+def hang_up_marked(provider: Provider, *, now: datetime) -> bool:
+    """Hang up one call: asked for by a person, or cancelled and not answered yet. True: maybe more.
+
+    Calls in conversation are hung up only when a person asked for exactly that.
+    """
+    marked = Q(hang_up_at__isnull=False, hang_up_at__lte=now, status__in=ON) | Q(
+        cancel_requested_at__isnull=False,
+        hang_up_at__isnull=True,
+        status__in=[CallStatus.PLACED, CallStatus.RINGING],
+    )
+    ringing = Call.objects.filter(marked).exclude(provider_call_id="")
+    if not ringing.exists():
+        return False
+    with transaction.atomic():
+        call = ringing.select_for_update(of=("self",), skip_locked=skips_locked_rows()).first()
+        if call is None:
+            return False
+        # Asked again in five seconds unless its end has been heard of by then.
+        Call.objects.filter(pk=call.pk).update(hang_up_at=now + timedelta(seconds=5))
+    try:
+        provider.hang_up(call.provider_call_id)
+    except NotFound:
+        log.info("nothing to hang up", call=str(call.pk))
+    except ProviderError as error:
+        log.warning("hang-up failed, will be repeated", call=str(call.pk), why=str(error))
+    Call.objects.filter(pk=call.pk, status__in=ON).update(next_look_at=now + timedelta(seconds=3))
+    return True

@@ -1,0 +1,48 @@
+"""Every time at which something is looked at again, in one table with one factor for tests."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from django.conf import settings
+
+AFTER_SENDING = (5, 15, 45, 75, 105, 405, 705, 1005, 1305, 1605, 1905, 2205, 2505, 2700)
+"""Seconds after `sent_at` at which an unconfirmed call is looked up."""
+UNKNOWN_AFTER_S = 3600
+"""How long the provider remembers an idempotency key: then it is unknown, for a person to look at."""
+AFTER_UNKNOWN = (7200, 21600, 43200, 86400)
+"""Later looks for a call whose outcome is unknown; the last one a day after."""
+QUIET = (60, 120, 240, 300)
+"""Seconds without news after which a call that is on is looked up; the last repeats."""
+WITHOUT_ANALYSIS = (45, 90, 180, 360, 900, 3600, 21600, 86400)
+"""Seconds after the end at which a call without analysis is looked up; after the last it is final."""
+SLOT_AFTER_PLACING = timedelta(minutes=6)
+"""Ringing, and a provider's own work before it dials (up to five minutes)."""
+SLOT_UNCONFIRMED = timedelta(minutes=5)
+SLOT_TALKING = timedelta(minutes=11)
+"""Renewed by each look (every five minutes at most) and each event."""
+
+
+def factor() -> float:
+    return float(getattr(settings, "LOOK_FACTOR", 1.0))
+
+
+def scaled(seconds: float) -> timedelta:
+    return timedelta(seconds=seconds * factor())
+
+
+def after_sending(looks: int) -> timedelta:
+    return scaled(AFTER_SENDING[min(looks, len(AFTER_SENDING) - 1)])
+
+
+def unknown_after() -> timedelta:
+    return scaled(UNKNOWN_AFTER_S)
+
+
+def quiet_after(looks: int) -> timedelta:
+    return scaled(QUIET[min(looks, len(QUIET) - 1)])
+
+
+def analysis_due(looks: int) -> timedelta | None:
+    """None: every look was made, nothing more will come."""
+    return scaled(WITHOUT_ANALYSIS[looks]) if looks < len(WITHOUT_ANALYSIS) else None

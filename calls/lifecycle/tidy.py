@@ -1,0 +1,26 @@
+"""What need not be kept: one table of what goes when."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from calls import live
+from calls.models import Heartbeat, SignatureRefusal, WebhookEvent
+from calls.models.access import IdempotentRequest
+from calls.models.webhook_event import EventState
+
+FOREIGN_KEPT = timedelta(days=7)
+REFUSALS_KEPT = timedelta(days=7)
+SILENT_PROCESS_KEPT = timedelta(days=1)
+IDEMPOTENCY_KEPT = timedelta(days=30)
+
+
+def tidy(*, now: datetime) -> int:
+    """Delete other systems' events, old live transcripts, old counts and answers, processes long gone."""
+    gone = live.forget_old(now=now)
+    foreign = WebhookEvent.objects.filter(state=EventState.FOREIGN, received_at__lt=now - FOREIGN_KEPT)
+    gone += foreign.delete()[0]
+    gone += SignatureRefusal.objects.filter(minute__lt=now - REFUSALS_KEPT).delete()[0]
+    gone += Heartbeat.objects.filter(beat_at__lt=now - SILENT_PROCESS_KEPT).delete()[0]
+    gone += IdempotentRequest.objects.filter(created_at__lt=now - IDEMPOTENCY_KEPT).delete()[0]
+    return gone

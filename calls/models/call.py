@@ -1,0 +1,436 @@
+from __future__ import annotations
+
+import uuid
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any, Self
+
+from django.conf import settings
+from django.db import models
+from django.db.models import Q
+from django.utils.translation import gettext_lazy as _
+
+from agents.models import E164_PATTERN, Agent, e164_field
+from calls.models.visibility import lead_scope
+
+
+class Direction(models.TextChoices):
+    OUTBOUND = "outbound", _("Out")
+    INBOUND = "inbound", _("In")
+
+
+class CallStatus(models.TextChoices):
+    """Where the call is. It only climbs and may skip; down only to queued, when provably nothing rang."""
+
+    QUEUED = "queued", _("Waiting")
+    DIALING = "dialing", _("Calling")
+    UNCONFIRMED = "unconfirmed", _("Checking with the phone company: will not be called twice")
+    PLACED = "placed", _("Calling")
+    RINGING = "ringing", _("Ringing")
+    IN_PROGRESS = "in_progress", _("On the phone")
+    ENDED = "ended", _("Ended")
+
+
+CLIMB: Sequence[str] = CallStatus.values
+OPEN = tuple(status for status in CallStatus.values if status != CallStatus.ENDED)
+ACTIVE = (
+    CallStatus.DIALING,
+    CallStatus.UNCONFIRMED,
+    CallStatus.PLACED,
+    CallStatus.RINGING,
+    CallStatus.IN_PROGRESS,
+)
+
+
+class Outcome(models.TextChoices):
+    """How the telephone call ended."""
+
+    CONNECTED = "connected", _("Talked")
+    VOICEMAIL = "voicemail", _("Voicemail")
+    SCREENED = "screened", _("Call screening")
+    NO_ANSWER = "no_answer", _("No answer")
+    BUSY = "busy", _("Busy")
+    DECLINED = "declined", _("Declined")
+    INVALID_NUMBER = "invalid_number", _("Invalid number")
+    BLOCKED = "blocked", _("Blocked")
+    FAILED = "failed", _("Failed")
+    CANCELED = "canceled", _("Cancelled")
+    EXPIRED = "expired", _("Expired before it could be made")
+    UNKNOWN = "unknown", _("Not known: needs a look")
+
+
+class AnsweredBy(models.TextChoices):
+    PERSON = "person", _("A person")
+    MACHINE = "machine", _("A machine")
+    SCREENING = "screening", _("Call screening")
+    UNCLEAR = "unclear", _("Not clear")
+
+
+class Disposition(models.TextChoices):
+    """What the call meant. Analysis proposes, a person's word wins."""
+
+    INTERESTED = "interested", _("Interested")
+    CALL_BACK = "call_back", _("Wants a call back")
+    NOT_INTERESTED = "not_interested", _("Not interested")
+    NEVER_CALL = "never_call", _("Never call again")
+    WRONG_NUMBER = "wrong_number", _("Wrong number")
+    CONVERTED = "converted", _("Became a customer")
+    NO_CONTACT = "no_contact", _("Nobody reached")
+    REVIEW = "review", _("Needs a look")
+
+
+class Sentiment(models.TextChoices):
+    POSITIVE = "positive", _("Positive")
+    NEUTRAL = "neutral", _("Neutral")
+    NEGATIVE = "negative", _("Negative")
+    UNKNOWN = "unknown", _("Unknown")
+
+
+class Priority(models.IntegerChoices):
+    """The order of claims: lower goes first."""
+
+    CALL_BACK = 1, _("Promised call-back")
+    CLICK = 2, _("Single call")
+    NEW_LEAD = 3, _("New lead")
+    BATCH = 4, _("Batch")
+    CAMPAIGN = 5, _("Campaign")
+
+
+class Via(models.TextChoices):
+    DESK = "desk", _("Desk")
+    API = "api", _("Other system")
+    CALL_BACK = "call_back", _("Promised call-back")
+    TEST = "test", _("Test call")
+
+
+NEEDS_A_LOOK = (
+    Q(status=CallStatus.ENDED, outcome=Outcome.UNKNOWN, disposition="")
+    | Q(disposition=Disposition.REVIEW)
+    | Q(disposition="", proposed_disposition=Disposition.REVIEW)
+    | ~Q(incident="")
+)
+"""Calls that wait for a person: `stats.definitions` says of each what for."""
+
+
+class CallQuerySet(models.QuerySet["Call"]):
+    def visible_to(self, user: Any) -> Self:
+        """Calls of leads the user sees, calls of nobody known, and calls the user asked for."""
+        scope = lead_scope(user, prefix="lead__")
+        if not scope:
+            return self
+        return self.filter(scope | Q(lead__isnull=True) | Q(requested_by=user.pk))
+
+    def open(self) -> Self:
+        """Not yet ended."""
+        return self.filter(status__in=OPEN)
+
+    def active(self) -> Self:
+        """Past the queue and not ended: what `/health` counts."""
+        return self.filter(status__in=ACTIVE)
+
+    def holding_slot(self, now: datetime) -> Self:
+        """What counts against capacity."""
+        return self.filter(slot_until__gt=now)
+
+    def due(self, now: datetime) -> Self:
+        return self.filter(status=CallStatus.QUEUED, due_at__lte=now)
+
+    def outbound(self) -> Self:
+        return self.filter(direction=Direction.OUTBOUND)
+
+    def inbound(self) -> Self:
+        return self.filter(direction=Direction.INBOUND)
+
+
+class Call(models.Model):
+    """One attempt, out or in: the queue, the state machine, the audit trail and the statistic.
+
+    Times are aware UTC; durations ms; money micro-units of `currency`. Written by `calls.dialer`
+    (until a provider has it) and `calls.lifecycle` (the only writer of status after that).
+    """
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    direction = models.CharField(_("direction"), max_length=10, choices=Direction, default=Direction.OUTBOUND)
+    lead = models.ForeignKey(
+        "calls.Lead",
+        verbose_name=_("lead"),
+        null=True,
+        blank=True,
+        on_delete=models.SET_NULL,
+        related_name="calls",
+    )
+    agent = models.ForeignKey(
+        Agent, verbose_name=_("AI agent"), null=True, blank=True, on_delete=models.PROTECT, related_name="+"
+    )
+    counterpart = e164_field(verbose_name=_("their number"))
+    our_number = e164_field(verbose_name=_("our number"), blank=True)
+    line = models.CharField(_("line"), max_length=60, default="default")
+
+    # Asked for
+    batch = models.ForeignKey(
+        "calls.CallBatch",
+        verbose_name=_("batch"),
+        null=True,
+        blank=True,
+        on_delete=models.SET_NULL,
+        related_name="calls",
+    )
+    priority = models.PositiveSmallIntegerField(_("order"), choices=Priority, default=Priority.CLICK)
+    requested_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL,
+        verbose_name=_("asked for by"),
+        null=True,
+        blank=True,
+        on_delete=models.SET_NULL,
+        related_name="+",
+    )
+    requested_at = models.DateTimeField(_("asked for"))
+    due_at = models.DateTimeField(_("due"), null=True, blank=True)
+    not_after = models.DateTimeField(_("not after"), null=True, blank=True)
+    decision = models.JSONField(_("why it was allowed"), default=dict, blank=True)
+    attempt = models.PositiveIntegerField(_("attempt"), default=1)
+    variables = models.JSONField(_("variables"), default=dict, blank=True)
+    metadata = models.JSONField(_("metadata"), default=dict, blank=True)
+    test = models.BooleanField(_("test call"), default=False)
+
+    # Claimed and sent (calls.dialer)
+    status = models.CharField(_("status"), max_length=12, choices=CallStatus, default=CallStatus.QUEUED)
+    claimed_at = models.DateTimeField(null=True, blank=True)
+    place_token = models.UUIDField(null=True, blank=True)
+    lease_until = models.DateTimeField(null=True, blank=True)
+    request_body = models.BinaryField(null=True, blank=True)
+    sent_at = models.DateTimeField(_("sent"), null=True, blank=True)
+    replayed_at = models.DateTimeField(null=True, blank=True)
+    slot_until = models.DateTimeField(null=True, blank=True)
+    cancel_requested_at = models.DateTimeField(_("cancelling since"), null=True, blank=True)
+    cancel_reason = models.CharField(_("why cancelled"), max_length=300, blank=True)
+    hang_up_at = models.DateTimeField(null=True, blank=True)
+    not_now_count = models.PositiveIntegerField(default=0)
+    not_now_reason = models.CharField(_("last not-now"), max_length=300, blank=True)
+    next_look_at = models.DateTimeField(null=True, blank=True)
+    looks = models.PositiveIntegerField(default=0)
+    looks_unanswered = models.PositiveIntegerField(default=0)
+    refusal = models.CharField(_("what the phone company said"), max_length=500, blank=True)
+    refusal_code = models.CharField(max_length=40, blank=True)
+
+    # Told (calls.lifecycle)
+    provider = models.CharField(max_length=30, default="retell")
+    provider_call_id = models.CharField(_("id at the phone company"), max_length=120, blank=True)
+    provider_status = models.CharField(max_length=40, blank=True)
+    disconnection_reason = models.CharField(
+        _("reason, as the phone company says it"), max_length=80, blank=True
+    )
+    placed_at = models.DateTimeField(_("placed"), null=True, blank=True)
+    answered_at = models.DateTimeField(_("picked up"), null=True, blank=True)
+    ended_at = models.DateTimeField(_("ended"), null=True, blank=True)
+    analysed_at = models.DateTimeField(null=True, blank=True)
+    duration_ms = models.BigIntegerField(_("talk time (ms)"), null=True, blank=True)
+    outcome = models.CharField(_("how it ended"), max_length=16, choices=Outcome, blank=True)
+    outcome_evidence = models.CharField(_("how we know"), max_length=200, blank=True)
+    answered_by = models.CharField(_("who picked up"), max_length=10, choices=AnsweredBy, blank=True)
+    retry_class = models.CharField(max_length=10, blank=True)
+    cost_micros = models.BigIntegerField(_("cost (millionths)"), null=True, blank=True)
+    currency = models.CharField(_("currency"), max_length=3, blank=True)
+    sentiment = models.CharField(_("sentiment"), max_length=10, choices=Sentiment, blank=True)
+    summary = models.TextField(_("summary"), blank=True)
+    successful = models.BooleanField(_("goal reached"), null=True, blank=True)
+    in_voicemail = models.BooleanField(_("reached voicemail"), null=True, blank=True)
+    analysis = models.JSONField(_("analysis"), default=dict, blank=True)
+    recording_url = models.URLField(max_length=2000, blank=True)
+    transfer_to = models.CharField(_("transferred to"), max_length=120, blank=True)
+    final = models.BooleanField(_("nothing more to come"), default=False)
+    incident = models.CharField(_("incident"), max_length=300, blank=True)
+
+    # Means something (calls.dispositions)
+    proposed_disposition = models.CharField(
+        _("what the analysis says it meant"), max_length=16, choices=Disposition, blank=True
+    )
+    disposition = models.CharField(_("what it meant"), max_length=16, choices=Disposition, blank=True)
+    disposition_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL,
+        verbose_name=_("said by"),
+        null=True,
+        blank=True,
+        on_delete=models.SET_NULL,
+        related_name="+",
+    )
+    disposition_at = models.DateTimeField(null=True, blank=True)
+    promise = models.CharField(_("what was promised"), max_length=300, blank=True)
+
+    # When it was for the person called, stored when placed (or when they rang)
+    local_hour = models.PositiveSmallIntegerField(_("hour there"), null=True, blank=True)
+    local_weekday = models.PositiveSmallIntegerField(_("weekday there"), null=True, blank=True)
+
+    objects = CallQuerySet.as_manager()
+
+    class Meta:
+        verbose_name = _("call")
+        verbose_name_plural = _("calls")
+        permissions = [
+            ("place_call", _("May place calls")),
+            ("hang_up_call", _("May hang up calls")),
+            ("stop_calling", _("May stop all calling")),
+            ("resume_calling", _("May resume calling")),
+        ]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["counterpart"],
+                condition=Q(direction="outbound") & ~Q(status="ended"),
+                name="one_open_outbound_call_per_number",
+            ),
+            models.UniqueConstraint(
+                fields=["provider", "provider_call_id"],
+                condition=~Q(provider_call_id=""),
+                name="one_row_per_provider_call",
+            ),
+            models.CheckConstraint(condition=Q(counterpart__regex=E164_PATTERN), name="counterpart_is_e164"),
+            models.CheckConstraint(
+                condition=Q(our_number="") | Q(our_number__regex=E164_PATTERN), name="call_our_number_is_e164"
+            ),
+            models.CheckConstraint(condition=Q(status__in=CallStatus.values), name="call_status_is_known"),
+            models.CheckConstraint(
+                condition=Q(direction__in=Direction.values), name="call_direction_is_known"
+            ),
+            models.CheckConstraint(
+                condition=Q(outcome="") | Q(outcome__in=Outcome.values), name="call_outcome_is_known"
+            ),
+            models.CheckConstraint(
+                condition=(Q(status="ended") & ~Q(outcome="")) | (~Q(status="ended") & Q(outcome="")),
+                name="call_has_an_outcome_exactly_when_ended",
+            ),
+            models.CheckConstraint(
+                condition=Q(duration_ms__isnull=True) | Q(duration_ms__gte=0),
+                name="call_duration_is_not_negative",
+            ),
+            models.CheckConstraint(
+                condition=Q(cost_micros__isnull=True) | Q(cost_micros__gte=0),
+                name="call_cost_is_not_negative",
+            ),
+            models.CheckConstraint(
+                condition=Q(direction="inbound") | Q(due_at__isnull=False),
+                name="outbound_call_has_a_due_time",
+            ),
+            models.CheckConstraint(
+                condition=~Q(status="dialing") | Q(place_token__isnull=False, lease_until__isnull=False),
+                name="dialing_call_has_a_token_and_a_lease",
+            ),
+            models.CheckConstraint(
+                condition=Q(local_hour__isnull=True) | Q(local_hour__lte=23), name="local_hour_is_an_hour"
+            ),
+        ]
+        indexes = [
+            # dialer.claim: the next due call of a line.
+            models.Index(
+                fields=["line", "priority", "due_at"], condition=Q(status="queued"), name="call_queue"
+            ),
+            # dialer.claim: round-robin between people.
+            models.Index(fields=["requested_by", "-claimed_at"], name="call_turns"),
+            # dialer.claim: capacity, also by agent.
+            models.Index(
+                fields=["slot_until", "agent"], condition=Q(slot_until__isnull=False), name="call_slots"
+            ),
+            # dialer.settle and lifecycle.reconcile: whose next look is due.
+            models.Index(
+                fields=["next_look_at"], condition=Q(next_look_at__isnull=False), name="call_looks_due"
+            ),
+            # dialer.settle: leases that ran out.
+            models.Index(fields=["lease_until"], condition=Q(status="dialing"), name="call_leases"),
+            # The hang-up thread: cancelled while being placed.
+            models.Index(
+                fields=["cancel_requested_at"],
+                condition=Q(cancel_requested_at__isnull=False) & ~Q(status="ended"),
+                name="call_cancelling",
+            ),
+            # A person's history, and who rings back.
+            models.Index(fields=["counterpart", "-requested_at"], name="call_by_counterpart"),
+            models.Index(fields=["lead", "-requested_at"], name="call_by_lead"),
+            models.Index(fields=["batch", "status"], condition=Q(batch__isnull=False), name="call_by_batch"),
+            # The list, newest first, and by status.
+            models.Index(fields=["-requested_at"], name="call_newest"),
+            models.Index(fields=["status", "-requested_at"], name="call_by_status"),
+            # stats.panels: one pass over a range of days without touching the wide row, so every column
+            # that a figure, the heat map or row scope asks for. `tests/bench/dashboard.py` measures it.
+            models.Index(
+                fields=["requested_at"],
+                include=[
+                    "direction",
+                    "status",
+                    "outcome",
+                    "answered_by",
+                    "agent",
+                    "lead",
+                    "requested_by",
+                    "placed_at",
+                    "duration_ms",
+                    "cost_micros",
+                    "currency",
+                    "disposition",
+                    "proposed_disposition",
+                    "local_hour",
+                    "local_weekday",
+                ],
+                name="call_dashboard",
+            ),
+            # stats.needs_a_look, by exactly this condition.
+            models.Index(fields=["requested_at"], condition=NEEDS_A_LOOK, name="call_needs_a_look"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.get_direction_display()} {self.counterpart}"
+
+    @property
+    def to_number(self) -> str:
+        return self.counterpart if self.direction == Direction.OUTBOUND else self.our_number
+
+    @property
+    def from_number(self) -> str:
+        return self.our_number if self.direction == Direction.OUTBOUND else self.counterpart
+
+    @property
+    def meaning(self) -> str:
+        """A person's word, else what the analysis proposes."""
+        return self.disposition or self.proposed_disposition
+
+
+class CallRequest(models.Model):
+    """Who asked for a call. A call adopted by a second request has two."""
+
+    call = models.ForeignKey(Call, on_delete=models.CASCADE, related_name="requests")
+    user = models.ForeignKey(
+        settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.SET_NULL, related_name="+"
+    )
+    api_key = models.ForeignKey(
+        "calls.ApiKey", null=True, blank=True, on_delete=models.SET_NULL, related_name="+"
+    )
+    via = models.CharField(_("how"), max_length=10, choices=Via)
+    batch = models.ForeignKey(
+        "calls.CallBatch", null=True, blank=True, on_delete=models.SET_NULL, related_name="+"
+    )
+    requested_at = models.DateTimeField(_("when"))
+
+    class Meta:
+        verbose_name = _("request")
+        verbose_name_plural = _("requests")
+        ordering = ["requested_at"]
+        constraints = [models.CheckConstraint(condition=Q(via__in=Via.values), name="request_via_is_known")]
+
+    def __str__(self) -> str:
+        return f"{self.get_via_display()}: {self.user or self.api_key or ''}"
+
+
+class Transcript(models.Model):
+    """What was said; kept off the call's row so that lists stay narrow.
+
+    `turns`: [{role, content, start_s, end_s, words: [[word, start_s, end_s], ...]}], seconds of audio.
+    """
+
+    call = models.OneToOneField(Call, primary_key=True, on_delete=models.CASCADE, related_name="transcript")
+    turns = models.JSONField(default=list)
+    text = models.TextField(blank=True)
+
+    class Meta:
+        verbose_name = _("transcript")
+        verbose_name_plural = _("transcripts")
+
+    def __str__(self) -> str:
+        return self.text[:80]

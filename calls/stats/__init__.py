@@ -1,0 +1,33 @@
+"""HOW are we doing? Figures, each defined once, and the panels made of them. Reads only."""
+
+from calls.stats.definitions import FIGURES, Figure, figure, rows_query
+from calls.stats.panels import (
+    AgentRow,
+    HeatMap,
+    OverDays,
+    ToLookAt,
+    Totals,
+    agents_side_by_side,
+    heat_map,
+    needs_a_look,
+    over_days,
+)
+from calls.stats.period import Period, company_zone
+
+__all__ = [
+    "FIGURES",
+    "AgentRow",
+    "Figure",
+    "HeatMap",
+    "OverDays",
+    "Period",
+    "ToLookAt",
+    "Totals",
+    "agents_side_by_side",
+    "company_zone",
+    "figure",
+    "heat_map",
+    "needs_a_look",
+    "over_days",
+    "rows_query",
+]

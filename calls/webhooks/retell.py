@@ -1,0 +1,119 @@
+"""`POST /webhook/retell` and `/webhook/retell/inbound`.
+
+The order is the contract: signature over the raw bytes, then one row, committed, then 200. Nothing is
+read or applied here except what is being said right now, which is no fact. Nothing of a stranger is kept.
+"""
+
+from __future__ import annotations
+
+from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import TimeoutError as TookTooLong
+from typing import Any
+
+import structlog
+from django.conf import settings
+from django.db import connection
+from django.utils import timezone
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from agents.providers.base import BadSignature, EventKind, InboundAsk, InboundReply, Provider, Unreadable
+from agents.providers.registry import get_provider
+from calls import live
+from calls.lifecycle.facts import store_webhook
+from calls.lifecycle.inbound import answer_inbound
+from calls.webhooks.refusals import count_refusal
+
+log = structlog.get_logger(__name__)
+
+LARGEST_BODY = 8 * 1024 * 1024
+ANSWER_WITHIN_S = 0.9
+"""An inbound caller hears nothing while the phone company waits for this answer."""
+
+# A thread of its own can be left behind when the database is slow; the request cannot.
+_answering = ThreadPoolExecutor(max_workers=8, thread_name_prefix="inbound")
+
+
+class SignedDoor(APIView):
+    """Authenticated by signature alone: no session, no key, no throttle, no parser."""
+
+    authentication_classes: list[Any] = []
+    permission_classes: list[Any] = []
+    throttle_classes: list[Any] = []
+    parser_classes: list[Any] = []
+    schema = None
+
+    def signed_body(self, request: Request, provider: Provider) -> tuple[bytes, str] | Response:
+        """The raw bytes and their signature, or the answer that refuses them: 413 or 401, no row."""
+        raw = request._request
+        try:
+            length = int(raw.META.get("CONTENT_LENGTH") or 0)
+        except ValueError:
+            length = 0
+        if length > LARGEST_BODY:
+            return Response({"detail": "larger than 8 MiB"}, status=413)
+        body = raw.body
+        if len(body) > LARGEST_BODY:
+            return Response({"detail": "larger than 8 MiB"}, status=413)
+        signature = raw.headers.get(provider.signature_header)
+        try:
+            provider.verify(body, signature, now=timezone.now())
+        except BadSignature as refusal:
+            count_refusal(refusal.cause_code, now=timezone.now())
+            return Response({"detail": str(refusal), "code": refusal.cause_code}, status=401)
+        return body, signature or ""
+
+
+class RetellWebhook(SignedDoor):
+    def post(self, request: Request) -> Response:
+        provider = get_provider()
+        signed = self.signed_body(request, provider)
+        if isinstance(signed, Response):
+            return signed
+        body, signature = signed
+        now = timezone.now()
+        try:
+            event = provider.read_event(body)
+        except Unreadable:
+            event = None  # kept as a row like any other, and listed as unreadable when it is applied
+        if event is not None and event.kind == EventKind.LIVE and event.facts is not None:
+            live.store_live(event.facts, now=now)
+        else:
+            store_webhook(body, signature=signature, contract=settings.RETELL_CONTRACT, now=now)
+        return Response(status=200)
+
+
+class RetellInbound(SignedDoor):
+    """Who is calling? Answered within a second, with an empty answer when we cannot."""
+
+    def post(self, request: Request) -> Response:
+        provider = get_provider()
+        signed = self.signed_body(request, provider)
+        if isinstance(signed, Response):
+            return signed
+        try:
+            ask = provider.read_inbound(signed[0])
+        except Unreadable as problem:
+            log.warning("inbound question cannot be read", why=str(problem))
+            return Response(provider.inbound_answer(InboundReply()), status=200)
+        return Response(provider.inbound_answer(_answer(ask)), status=200)
+
+
+def _answer(ask: InboundAsk) -> InboundReply:
+    answering: Future[InboundReply] = _answering.submit(_answer_in_thread, ask)
+    try:
+        return answering.result(timeout=ANSWER_WITHIN_S)
+    except TookTooLong:
+        answering.cancel()
+        log.warning("inbound question answered empty", why="the database took too long")
+    except Exception:
+        log.exception("inbound question answered empty")
+    return InboundReply()
+
+
+def _answer_in_thread(ask: InboundAsk) -> InboundReply:
+    try:
+        return answer_inbound(ask, now=timezone.now())
+    finally:
+        connection.close()
