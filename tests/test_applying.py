@@ -1,0 +1,263 @@
+"""From the inbox to the rows: early, late, twice, foreign, broken."""
+
+from __future__ import annotations
+
+import json
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.utils import timezone
+
+from agents.models import Agent
+from calls import eligibility
+from calls.lifecycle.apply import apply_pending
+from calls.lifecycle.facts import store_webhook
+from calls.models import Call, CallBack, CallStatus, Direction, DoNotCall, Lead, Transcript, WebhookEvent
+from tests import factories
+from tests.far_end import theirs
+
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("around_the_clock")]
+FACTS = (
+    *("status", "outcome", "answered_by", "answered_at", "ended_at", "duration_ms", "cost_micros"),
+    *("sentiment", "summary", "successful", "analysis", "disconnection_reason", "final"),
+)
+START, END = 1_795_341_600_000, 1_795_341_660_000
+
+
+def tell(event: str, call_id: str = "call_1", **fields: Any) -> None:
+    body = json.dumps({"event": event, "call": theirs(call_id, **fields)}).encode()
+    store_webhook(body, signature="v=1,d=x", contract="current", now=timezone.now())
+
+
+def tell_whole_call(call_id: str = "call_1", **fields: Any) -> None:
+    tell("call_started", call_id, start_timestamp=START, call_status="ongoing", **fields)
+    ended = {
+        **fields,
+        "start_timestamp": START,
+        "end_timestamp": END,
+        "duration_ms": END - START,
+        "disconnection_reason": "user_hangup",
+        "call_status": "ended",
+        "transcript": "Agent: Hello\nUser: Hi\n",
+        "transcript_object": [
+            {"role": "agent", "content": "Hello", "words": [{"word": "Hello", "start": 0.1, "end": 0.6}]},
+            {"role": "user", "content": "Hi", "words": [{"word": "Hi", "start": 0.9, "end": 1.1}]},
+        ],
+        "call_cost": {"combined_cost": 12.5, "product_costs": [], "total_duration_seconds": 60},
+    }
+    tell("call_ended", call_id, **ended)
+    analysis = {"call_summary": "They talked.", "user_sentiment": "Positive", "call_successful": True}
+    custom = fields.get("custom", {"interested": True})
+    tell("call_analyzed", call_id, **{**ended, "call_analysis": analysis | {"custom_analysis_data": custom}})
+
+
+def apply() -> None:
+    apply_pending(now=timezone.now() + timedelta(seconds=1))
+
+
+def test_a_whole_conversation_fills_the_row_and_its_transcript() -> None:
+    lead = factories.make_lead()
+    call = factories.make_call(status=CallStatus.PLACED, provider_call_id="call_1", lead=lead)
+    tell_whole_call(call_uuid=str(call.pk))
+    apply()
+    call.refresh_from_db()
+    assert (call.status, call.outcome, call.answered_by) == (CallStatus.ENDED, "connected", "person")
+    assert (call.duration_ms, call.cost_micros, call.currency) == (60_000, 125_000, "USD")
+    assert (call.sentiment, call.summary, call.successful) == ("positive", "They talked.", True)
+    assert call.final
+    assert call.slot_until is None
+    assert call.next_look_at is None
+    assert [turn["content"] for turn in call.transcript.turns] == ["Hello", "Hi"]
+    assert call.proposed_disposition == "interested"
+    lead.refresh_from_db()
+    assert lead.status == "interested"
+
+
+def test_events_repeated_and_reordered_leave_equal_rows() -> None:
+    rows = []
+    for order in ((0, 1, 2), (2, 1, 0), (1, 0, 2), (2, 0, 1, 2, 0)):
+        WebhookEvent.objects.all().delete()
+        Call.objects.all().delete()
+        call = factories.make_call(status=CallStatus.PLACED, provider_call_id="call_1")
+        tell_whole_call(call_uuid=str(call.pk))
+        events = list(WebhookEvent.objects.order_by("id"))
+        for n in order:
+            WebhookEvent.objects.exclude(pk=events[n].pk).update(
+                next_try_at=timezone.now() + timedelta(days=1)
+            )
+            WebhookEvent.objects.filter(pk=events[n].pk).update(next_try_at=timezone.now(), state="pending")
+            apply()
+        call.refresh_from_db()
+        rows.append({name: getattr(call, name) for name in FACTS})
+        assert Transcript.objects.get(call=call).text == "Agent: Hello\nUser: Hi\n"
+    assert all(row == rows[0] for row in rows)
+
+
+def test_an_event_that_comes_before_our_own_post_has_returned_finds_its_call_by_our_id() -> None:
+    call = factories.make_call(status=CallStatus.DIALING)
+    tell("call_started", call_uuid=str(call.pk), start_timestamp=START, call_status="ongoing")
+    apply()
+    call.refresh_from_db()
+    assert (call.status, call.provider_call_id) == (CallStatus.IN_PROGRESS, "call_1")
+
+
+def test_the_status_never_falls() -> None:
+    call = factories.make_call(status=CallStatus.PLACED, provider_call_id="call_1")
+    tell_whole_call(call_uuid=str(call.pk))
+    apply()
+    tell("call_started", call_uuid=str(call.pk), start_timestamp=START + 1, call_status="ongoing")
+    apply()
+    call.refresh_from_db()
+    assert call.status == CallStatus.ENDED
+
+
+def test_our_id_under_a_second_provider_id_is_an_incident_and_changes_nothing_else() -> None:
+    call = factories.make_call(status=CallStatus.PLACED, provider_call_id="call_1")
+    tell("call_started", "call_2", call_uuid=str(call.pk), start_timestamp=START, call_status="ongoing")
+    apply()
+    call.refresh_from_db()
+    assert call.status == CallStatus.PLACED
+    assert "call_2" in call.incident
+    assert WebhookEvent.objects.get().state == "incident"
+
+
+def test_a_call_of_another_system_is_foreign_after_an_hour() -> None:
+    tell("call_ended", "call_other", call_status="ended", disconnection_reason="user_hangup")
+    apply()
+    event = WebhookEvent.objects.get()
+    assert event.state == "waiting"
+    later = timezone.now() + timedelta(hours=1, minutes=1)
+    WebhookEvent.objects.update(next_try_at=later)
+    apply_pending(now=later)
+    event.refresh_from_db()
+    assert event.state == "foreign"
+    assert not Call.objects.exists()
+
+
+def test_an_unreadable_body_is_kept_and_listed() -> None:
+    store_webhook(b"\xff{not json", signature="v=1,d=x", contract="current", now=timezone.now())
+    apply()
+    event = WebhookEvent.objects.get()
+    assert event.state == "unreadable"
+    assert bytes(event.body) == b"\xff{not json"
+
+
+def test_one_event_that_fails_does_not_stop_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    poisoned = factories.make_call(status=CallStatus.PLACED, provider_call_id="call_1")
+    fine = factories.make_call(status=CallStatus.PLACED, provider_call_id="call_2")
+    from calls.lifecycle import apply as applying
+
+    real = applying.fold
+
+    def fold(call: Call, **options: Any) -> None:
+        if call.pk == poisoned.pk:
+            raise RuntimeError("poison")
+        real(call, **options)
+
+    monkeypatch.setattr(applying, "fold", fold)
+    for call in (poisoned, fine):
+        tell(
+            "call_started",
+            call.provider_call_id,
+            call_uuid=str(call.pk),
+            start_timestamp=START,
+            call_status="ongoing",
+        )
+    now = timezone.now() + timedelta(milliseconds=10)
+    apply_pending(now=now)
+    fine.refresh_from_db()
+    assert fine.status == CallStatus.IN_PROGRESS
+    event = WebhookEvent.objects.get(provider_call_id="call_1")
+    assert "RuntimeError: poison" in event.problem
+    assert event.next_try_at == now + timedelta(seconds=1)
+    monkeypatch.undo()
+    apply_pending(now=timezone.now() + timedelta(hours=2))
+    poisoned.refresh_from_db()
+    assert poisoned.status == CallStatus.IN_PROGRESS
+
+
+def test_an_inbound_call_to_one_of_our_numbers_makes_its_row_and_finds_the_person() -> None:
+    ours = factories.make_number()
+    lead = factories.make_lead("+14155550131")
+    tell(
+        "call_started", direction="inbound", to_number=ours.number, from_number="+14155550131",
+        start_timestamp=START, call_status="ongoing",
+    )  # fmt: skip
+    apply()
+    call = Call.objects.get()
+    assert (call.direction, call.lead, call.counterpart) == (Direction.INBOUND, lead, "+14155550131")
+    assert call.status == CallStatus.IN_PROGRESS
+
+
+def test_never_call_me_again_cancels_what_waits_and_stays() -> None:
+    lead = factories.make_lead("+14155550132")
+    call = factories.make_call(
+        status=CallStatus.PLACED, provider_call_id="call_1", lead=lead, counterpart="+14155550132"
+    )
+    tell_whole_call(call_uuid=str(call.pk), custom={"do_not_call": True})
+    apply()
+    entry = DoNotCall.objects.get()
+    assert (entry.number, entry.call, entry.source) == ("+14155550132", call, "call")
+    assert [r.code for r in eligibility.decide(lead, now=timezone.now()).reasons] == ["do_not_call"]
+    WebhookEvent.objects.update(state="pending", next_try_at=timezone.now())
+    apply()
+    assert DoNotCall.objects.count() == 1
+
+
+def test_an_opt_out_that_a_person_lifted_is_not_written_again_by_the_same_call(manager: Any) -> None:
+    call = factories.make_call(
+        status=CallStatus.PLACED, provider_call_id="call_1", lead=factories.make_lead()
+    )
+    tell_whole_call(call_uuid=str(call.pk), custom={"do_not_call": True})
+    apply()
+    eligibility.lift(DoNotCall.objects.get(), by=manager, reason="asked to be called", now=timezone.now())
+    Call.objects.update(analysed_at=None)
+    WebhookEvent.objects.update(state="pending", next_try_at=timezone.now())
+    apply()
+    assert not DoNotCall.objects.in_force().exists()
+
+
+def test_a_promise_is_made_once_in_the_callees_time() -> None:
+    lead = factories.make_lead("+14155550133", time_zone="America/New_York")
+    call = factories.make_call(
+        status=CallStatus.PLACED,
+        provider_call_id="call_1",
+        lead=lead,
+        counterpart="+14155550133",
+        agent=factories.make_agent(),
+    )
+    tomorrow = (timezone.now() + timedelta(days=1)).strftime("%Y-%m-%dT10:00")
+    tell_whole_call(
+        call_uuid=str(call.pk), custom={"callback_time": tomorrow, "promise": "Call tomorrow at ten"}
+    )
+    apply()
+    WebhookEvent.objects.update(state="pending", next_try_at=timezone.now())
+    apply()
+    promise = CallBack.objects.get()
+    from zoneinfo import ZoneInfo
+
+    assert promise.due_at.astimezone(ZoneInfo("America/New_York")).strftime("%H:%M") == "10:00"
+    lead.refresh_from_db()
+    assert (lead.next_action, lead.next_action_at) == ("call_back", promise.due_at)
+
+
+def test_a_test_call_moves_no_lead(db: None) -> None:
+    lead = factories.make_lead()
+    call = factories.make_call(status=CallStatus.PLACED, provider_call_id="call_1", lead=lead, test=True)
+    tell_whole_call(call_uuid=str(call.pk))
+    apply()
+    lead.refresh_from_db()
+    assert lead.status == "new"
+
+
+def test_hostile_text_is_stored_as_text() -> None:
+    call = factories.make_call(
+        status=CallStatus.PLACED, provider_call_id="call_1", lead=factories.make_lead()
+    )
+    tell_whole_call(call_uuid=str(call.pk), custom={"reason": "<script>x</script>\x00 \ud83d\ude00 ' OR 1=1"})
+    apply()
+    call.refresh_from_db()
+    assert "<script>x</script>" in call.analysis["reason"]
+    assert Lead.objects.count() == 1
+    assert not Agent.objects.filter(name="").exists()

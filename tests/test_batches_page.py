@@ -1,0 +1,233 @@
+"""Calling many: the selection stays here, the sheet says first what will happen, and it can be undone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import timedelta
+
+import pytest
+from django.contrib.auth.models import User
+from django.test import Client
+from django.utils import timezone
+
+from calls.dialer.batches import fill_next
+from calls.models import Call, CallBatch, CallStatus, LeadPhone
+from calls.models.batch import BatchState
+from tests.factories import make_agent, make_call, make_lead, make_opt_out
+
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("around_the_clock")]
+
+LIST = "/admin/calls/lead/"
+SignIn = Callable[[User], Client]
+
+
+def open_all(client: Client, query: str = "") -> CallBatch:
+    answer = client.post(f"{LIST}call-all/{query}")
+    assert answer.status_code == 302
+    return CallBatch.objects.get(pk=answer.headers["Location"].split("/")[-3])
+
+
+def path_of(batch: CallBatch, tail: str) -> str:
+    return f"/admin/calls/callbatch/{batch.pk}/{tail}/"
+
+
+def test_call_all_keeps_exactly_the_filtered_leads(sign_in: SignIn, sales: User, manager: User) -> None:
+    make_agent()
+    chosen = {make_lead(status="interested").pk for _nth in range(3)}
+    make_lead(status="new")
+    make_lead(status="interested", owner=manager)
+    batch = open_all(sign_in(sales), "?status=interested")
+    assert set(batch.lead_ids) == chosen
+    assert (batch.state, batch.created_by) == (BatchState.DRAFT, sales)
+    assert not Call.objects.exists()
+
+
+def test_selected_rows_and_a_selection_across_pages(sign_in: SignIn, sales: User) -> None:
+    make_agent()
+    leads = [make_lead() for _nth in range(60)]
+    client = sign_in(sales)
+    some = {
+        "action": "call_selected",
+        "index": "0",
+        "select_across": "0",
+        "_selected_action": [leads[0].pk, leads[1].pk],
+    }
+    client.post(LIST, some)
+    assert set(CallBatch.objects.latest("created_at").lead_ids) == {leads[0].pk, leads[1].pk}
+    client.post(LIST, {**some, "select_across": "1"})
+    assert set(CallBatch.objects.latest("created_at").lead_ids) == {lead.pk for lead in leads}
+
+
+def test_the_selection_never_travels_in_the_form(sign_in: SignIn, sales: User) -> None:
+    make_agent()
+    make_lead(pk=987_654)
+    client = sign_in(sales)
+    page = client.get(path_of(open_all(client), "sheet")).content.decode()
+    assert 'value="987654"' not in page
+    assert "call_selected" not in page
+
+
+def test_the_sheet_says_now_later_and_never_with_reasons(sign_in: SignIn, sales: User, settings) -> None:  # type: ignore[no-untyped-def]
+    make_agent()
+    here = timezone.now()
+    settings.CALLING_HOURS = f"{here.hour:02d}:00-24:00" if here.hour else "00:00-24:00"
+    for _nth in range(3):
+        make_lead(time_zone="UTC")
+    for reason in ("off your list", "do not ring"):
+        make_opt_out(make_lead(time_zone="UTC").phones.get().number, reason=reason)
+    wrong = make_lead(time_zone="UTC")
+    LeadPhone.objects.filter(lead=wrong).update(state="wrong")
+    make_call("in_progress", lead=make_lead(time_zone="UTC"))
+    client = sign_in(sales)
+    answer = client.get(path_of(open_all(client), "sheet"))
+    page = " ".join(answer.content.decode().split())
+    assert [len(group["all"]) for group in answer.context["groups"]] == [3, 0, 4]
+    for words in (
+        "3 now",
+        "4 never",
+        "2 do-not-call",
+        "1 wrong number",
+        "1 on the phone with us",
+        "off your list",
+    ):
+        assert words in page
+
+
+def test_starting_queues_nothing_for_ten_seconds_and_undo_stops_it(sign_in: SignIn, sales: User) -> None:
+    agent = make_agent()
+    for _nth in range(3):
+        make_lead()
+    client = sign_in(sales)
+    batch = open_all(client)
+    answer = client.post(path_of(batch, "sheet"), {"agent": agent.pk, "our_number": ""})
+    assert answer.headers["Location"] == path_of(batch, "change")
+    fill_next(now=timezone.now())
+    assert Call.objects.filter(batch=batch, due_at__gt=timezone.now()).count() == 3
+    page = client.get(path_of(batch, "change")).content.decode()
+    assert "Undo" in page
+    client.post(path_of(batch, "undo"))
+    batch.refresh_from_db()
+    assert batch.state == BatchState.UNDONE
+    assert not Call.objects.exclude(status=CallStatus.ENDED).exists()
+
+
+def test_undo_too_late_says_so_and_the_rest_can_be_cancelled(sign_in: SignIn, sales: User) -> None:
+    agent = make_agent()
+    for _nth in range(3):
+        make_lead()
+    client = sign_in(sales)
+    batch = open_all(client)
+    client.post(path_of(batch, "sheet"), {"agent": agent.pk})
+    fill_next(now=timezone.now())
+    CallBatch.objects.filter(pk=batch.pk).update(undo_until=timezone.now() - timedelta(seconds=1))
+    assert "Too late to undo" in client.post(path_of(batch, "undo"), follow=True).content.decode()
+    assert Call.objects.filter(status=CallStatus.QUEUED).count() == 3
+    assert (
+        "3 waiting calls were cancelled"
+        in client.post(path_of(batch, "cancel"), follow=True).content.decode()
+    )
+    assert not Call.objects.filter(status=CallStatus.QUEUED).exists()
+
+
+def test_above_two_hundred_the_number_is_typed(sign_in: SignIn, sales: User) -> None:
+    agent = make_agent()
+    for _nth in range(201):
+        make_lead(time_zone="UTC")
+    client = sign_in(sales)
+    batch = open_all(client)
+    posted = {"agent": str(agent.pk), "our_number": ""}
+    assert "Type 201" in client.get(path_of(batch, "sheet")).content.decode()
+    assert client.post(path_of(batch, "sheet"), {**posted, "typed": "20"}).status_code == 200
+    batch.refresh_from_db()
+    assert batch.state == BatchState.DRAFT
+    client.post(path_of(batch, "sheet"), {**posted, "typed": "201"})
+    batch.refresh_from_db()
+    assert batch.state == BatchState.FILLING
+
+
+def test_a_second_press_starts_nothing_again(sign_in: SignIn, sales: User) -> None:
+    agent = make_agent()
+    make_lead()
+    client = sign_in(sales)
+    batch = open_all(client)
+    client.post(path_of(batch, "sheet"), {"agent": agent.pk})
+    batch.refresh_from_db()
+    started = batch.started_at
+    client.post(path_of(batch, "sheet"), {"agent": agent.pk})
+    batch.refresh_from_db()
+    assert batch.started_at == started
+
+
+def test_nobody_to_call_is_said_and_not_started(sign_in: SignIn, sales: User) -> None:
+    agent = make_agent()
+    make_opt_out(make_lead().phones.get().number)
+    client = sign_in(sales)
+    batch = open_all(client)
+    assert (
+        "Nobody of these may be called."
+        in client.post(path_of(batch, "sheet"), {"agent": agent.pk}).content.decode()
+    )
+    batch.refresh_from_db()
+    assert batch.state == BatchState.DRAFT
+
+
+def test_an_empty_list_opens_no_batch(sign_in: SignIn, sales: User) -> None:
+    answer = sign_in(sales).post(f"{LIST}call-all/?status=customer", follow=True)
+    assert "No lead is selected." in answer.content.decode()
+    assert not CallBatch.objects.exists()
+
+
+def test_the_page_shows_outcomes_and_who_was_not_called_also_as_a_file(sign_in: SignIn, sales: User) -> None:
+    agent = make_agent()
+    lead = make_lead(name="=Bad()", company="Looms")
+    batch = CallBatch.objects.create(
+        created_by=sales,
+        agent=agent,
+        state=BatchState.RUNNING,
+        started_at=timezone.now(),
+        filled_to=3,
+        selection={"ids": [lead.pk, 1, 2]},
+        refused=[{"lead": lead.pk, "code": "do_not_call", "text": "off the list"}],
+    )
+    make_call("ended", batch=batch, outcome="connected")
+    make_call("ended", batch=batch, outcome="voicemail", answered_by="machine")
+    client = sign_in(sales)
+    answer = client.get(path_of(batch, "change"))
+    assert [(each["code"], each["count"]) for each in answer.context["outcomes"]] == [
+        ("connected", 1),
+        ("voicemail", 1),
+    ]
+    page = answer.content.decode()
+    assert "off the list" in page
+    assert "hx-get" in page
+    fragment = client.get(path_of(batch, "progress")).content.decode()
+    assert "<html" not in fragment
+    file = b"".join(client.get(path_of(batch, "not-called")).streaming_content).decode()  # type: ignore[attr-defined]
+    assert "'=Bad(),Looms" in file
+    assert "off the list" in file
+
+
+def test_the_place_in_the_queue_and_the_expected_end_are_told(sign_in: SignIn, sales: User) -> None:
+    from calls.dialer.gate import beat
+
+    beat("dialer test", "dialer", now=timezone.now())
+    agent = make_agent()
+    batch = CallBatch.objects.create(
+        created_by=sales,
+        agent=agent,
+        state=BatchState.RUNNING,
+        started_at=timezone.now(),
+        selection={"ids": [1]},
+        filled_to=1,
+    )
+    make_call(now=timezone.now() - timedelta(minutes=1), batch=None, priority=2)
+    make_call(now=timezone.now() - timedelta(minutes=1), batch=batch, priority=4)
+    page = sign_in(sales).get(path_of(batch, "change")).content.decode()
+    assert "place 2 in the queue." in page
+    assert "expected to go out by" in page
+
+
+def test_a_batch_of_somebody_else_is_for_managers(sign_in: SignIn, sales: User, manager: User) -> None:
+    batch = CallBatch.objects.create(created_by=manager, agent=make_agent(), selection={"ids": []})
+    assert sign_in(sales).get(path_of(batch, "sheet")).status_code == 404
+    assert sign_in(manager).get(path_of(batch, "sheet")).status_code == 200

@@ -1,0 +1,109 @@
+"""A promised call-back is a due date on its own row, turned into a call minutes before."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+import time_machine
+from django.contrib.auth.models import User
+from django.utils import timezone
+
+from agents.models import Agent
+from calls import dialer, eligibility
+from calls.dialer.promises import queue_next_promise
+from calls.models import Call, CallBack, CallStatus, Lead, Priority
+from tests import factories
+
+pytestmark = [pytest.mark.django_db]
+NOON = "2026-11-23T20:00:00+00:00"  # in Los Angeles
+NUMBER = "+14155550171"
+
+
+@pytest.fixture
+def lead() -> Lead:
+    return factories.make_lead(NUMBER)
+
+
+@pytest.fixture
+def agent() -> Agent:
+    return factories.make_agent()
+
+
+def promised(lead: Lead, agent: Agent | None, minutes: float) -> CallBack:
+    now = timezone.now()
+    return dialer.promise(lead, number=NUMBER, at=now + timedelta(minutes=minutes), agent=agent, now=now)
+
+
+@time_machine.travel(NOON, tick=False)
+def test_a_promise_becomes_a_call_five_minutes_before_and_lasts_half_an_hour(
+    lead: Lead, agent: Agent
+) -> None:
+    promise = promised(lead, agent, 4)
+    assert queue_next_promise(now=timezone.now())
+    call = Call.objects.get()
+    assert (call.priority, call.due_at) == (Priority.CALL_BACK, promise.due_at)
+    assert call.not_after == promise.due_at + timedelta(minutes=30)
+    promise.refresh_from_db()
+    assert (promise.state, promise.call) == ("queued", call)
+    assert queue_next_promise(now=timezone.now()) is False
+
+
+@time_machine.travel(NOON, tick=False)
+def test_a_promise_further_off_waits(lead: Lead, agent: Agent) -> None:
+    promised(lead, agent, 60)
+    assert queue_next_promise(now=timezone.now()) is False
+    assert not Call.objects.exists()
+
+
+@time_machine.travel(NOON, tick=False)
+def test_a_promise_whose_time_has_passed_is_missed_not_made_late(lead: Lead, agent: Agent) -> None:
+    promise = promised(lead, agent, -31)
+    assert queue_next_promise(now=timezone.now())
+    promise.refresh_from_db()
+    assert promise.state == "missed"
+    assert not Call.objects.exists()
+
+
+@time_machine.travel(NOON, tick=False)
+def test_a_promise_to_somebody_who_opted_out_since_is_dropped(lead: Lead, agent: Agent) -> None:
+    promise = promised(lead, agent, 1)
+    eligibility.opt_out(NUMBER, reason="asked", source="staff", now=timezone.now())
+    assert queue_next_promise(now=timezone.now()) is False
+    promise.refresh_from_db()
+    assert promise.state == "dropped"
+
+
+@time_machine.travel(NOON, tick=False)
+def test_a_promise_adopts_the_call_that_waits_already(lead: Lead, agent: Agent) -> None:
+    waiting = dialer.ask(
+        lead=lead, agent=agent, via="desk", now=timezone.now(), due_at=timezone.now() + timedelta(hours=3)
+    )
+    promised(lead, agent, 2)
+    queue_next_promise(now=timezone.now())
+    call = Call.objects.get()
+    assert call.pk == waiting.call.pk
+    assert call.priority == Priority.CALL_BACK
+
+
+@time_machine.travel(NOON, tick=False)
+def test_dropping_a_promise_clears_the_leads_next_action(lead: Lead, agent: Agent, sales: User) -> None:
+    promise = promised(lead, agent, 60)
+    lead.refresh_from_db()
+    assert lead.next_action == "call_back"
+    dialer.drop_promise(promise, by=sales, now=timezone.now())
+    lead.refresh_from_db()
+    assert (lead.next_action, lead.next_action_at) == ("", None)
+
+
+@time_machine.travel(NOON, tick=False)
+def test_one_promise_that_cannot_be_kept_does_not_hold_up_the_next(lead: Lead, agent: Agent) -> None:
+    broken = promised(lead, None, 1)
+    other = factories.make_lead("+14155550172")
+    now = timezone.now()
+    fine = dialer.promise(other, number="+14155550172", at=now + timedelta(minutes=2), agent=agent, now=now)
+    while queue_next_promise(now=now):
+        pass
+    broken.refresh_from_db(), fine.refresh_from_db()
+    assert (broken.state, fine.state) == ("missed", "queued")
+    assert Call.objects.get().status == CallStatus.QUEUED

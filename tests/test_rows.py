@@ -1,0 +1,305 @@
+"""The database itself refuses what must never be, whatever code runs before it."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.apps import apps
+from django.contrib.auth.models import User
+from django.db import DataError, IntegrityError, connection, models, transaction
+from django.utils import timezone
+
+from agents.models import Agent
+from calls.models import (
+    ApiKey,
+    Call,
+    CallBack,
+    CallBatch,
+    CallRequest,
+    CallStatus,
+    Direction,
+    Gate,
+    Lead,
+    LeadImport,
+    LeadPhone,
+    Note,
+    Outcome,
+    SignatureRefusal,
+    WebhookEvent,
+)
+from calls.models.access import IdempotentRequest
+from tests.factories import make_agent, make_call, make_lead, make_number, make_opt_out
+
+pytestmark = pytest.mark.django_db
+
+NUMBER = "+14155550123"
+NOT_E164 = [
+    "4155550123",
+    "+0155550123",
+    "+1 415 555 0123",
+    "+1415x550123",
+    "",
+    "+123456",
+    "+1234567890123456",
+]
+
+
+def change(row: models.Model, **fields: Any) -> None:
+    """Past `save`, validation and everything else of ours."""
+    type(row)._base_manager.filter(pk=row.pk).update(**fields)
+
+
+def make_event(**fields: Any) -> WebhookEvent:
+    now = timezone.now()
+    return WebhookEvent.objects.create(
+        **{"key": uuid.uuid4().hex, "body": b"{}", "received_at": now, "next_try_at": now, **fields}
+    )
+
+
+def make_call_back(**fields: Any) -> CallBack:
+    return CallBack.objects.create(**{"number": NUMBER, "due_at": timezone.now(), **fields})
+
+
+def make_key(**fields: Any) -> ApiKey:
+    return ApiKey.objects.create(
+        **{"name": "CRM", "prefix": uuid.uuid4().hex[:12], "digest": uuid.uuid4().hex, **fields}
+    )
+
+
+def make_import(**fields: Any) -> LeadImport:
+    return LeadImport.objects.create(**{"file_name": "leads.csv", "content": b"", **fields})
+
+
+def twice(make: Callable[..., object], **fields: Any) -> None:
+    make(**fields)
+    make(**fields)
+
+
+def lifted(**fields: Any) -> None:
+    change(make_opt_out(NUMBER), lifted_at=timezone.now(), **fields)
+
+
+def same_answer_twice() -> None:
+    twice(IdempotentRequest.objects.create, api_key=make_key(), key="one", body_digest="x", status_code=201)
+
+
+def person() -> User:
+    return User.objects.create_user(uuid.uuid4().hex)
+
+
+def same_minute_twice() -> None:
+    twice(SignatureRefusal.objects.create, minute=timezone.now(), cause="wrong")
+
+
+def same_lead_number_twice() -> None:
+    twice(LeadPhone.objects.create, lead=make_lead(""), number=NUMBER)
+
+
+REFUSED: list[tuple[str, Callable[[], object]]] = [
+    # Calls
+    ("one_open_outbound_call_per_number", lambda: twice(make_call, counterpart=NUMBER, lead=None)),
+    ("one_row_per_provider_call", lambda: twice(make_call, status="placed", provider_call_id="call_1")),
+    ("call_status_is_known", lambda: change(make_call(), status="flying")),
+    ("call_direction_is_known", lambda: change(make_call(), direction="sideways")),
+    ("call_outcome_is_known", lambda: change(make_call("ended"), outcome="great")),
+    ("call_has_an_outcome_exactly_when_ended", lambda: change(make_call("ended"), outcome="")),
+    ("call_has_an_outcome_exactly_when_ended", lambda: change(make_call("placed"), outcome="busy")),
+    ("call_has_an_outcome_exactly_when_ended", lambda: change(make_call("placed"), status="ended")),
+    ("call_duration_is_not_negative", lambda: change(make_call("ended"), duration_ms=-1)),
+    ("call_cost_is_not_negative", lambda: change(make_call("ended"), cost_micros=-1)),
+    ("outbound_call_has_a_due_time", lambda: change(make_call(), due_at=None)),
+    ("dialing_call_has_a_token_and_a_lease", lambda: change(make_call("dialing"), place_token=None)),
+    ("dialing_call_has_a_token_and_a_lease", lambda: change(make_call("dialing"), lease_until=None)),
+    ("local_hour_is_an_hour", lambda: change(make_call(), local_hour=24)),
+    ("request_via_is_known", lambda: make_request(via="pigeon")),
+    ("batch_state_is_known", lambda: change(CallBatch.objects.create(), state="lost")),
+    ("call_back_state_is_known", lambda: change(make_call_back(), state="lost")),
+    ("one_promise_per_call", lambda: twice(make_call_back, promised_in=make_call("ended"))),
+    # Do not call
+    ("do_not_call_source_is_known", lambda: make_opt_out(NUMBER, source="hearsay")),
+    ("do_not_call_is_lifted_by_a_person_with_a_reason", lambda: lifted(lifted_reason="asked us to")),
+    ("do_not_call_is_lifted_by_a_person_with_a_reason", lambda: lifted(lifted_by=person())),
+    ("one_opt_out_per_call", lambda: twice(make_opt_out, number=NUMBER, call=make_call("ended"))),
+    # Leads
+    ("lead_status_is_known", lambda: make_lead(status="lukewarm")),
+    ("lead_external_id_is_not_empty", lambda: make_lead(external_id="")),
+    ("calls_lead.external_id", lambda: twice(make_lead, external_id="crm-7")),
+    ("lead_has_a_number_once", same_lead_number_twice),
+    ("lead_number_state_is_known", lambda: change(make_lead().phones.get(), state="odd")),
+    ("note_is_about_something", lambda: Note.objects.create(text="hello")),
+    ("note_is_not_empty", lambda: Note.objects.create(lead=make_lead(), text="")),
+    ("import_state_is_known", lambda: change(make_import(), state="odd")),
+    # Facts
+    ("calls_webhookevent.key", lambda: twice(make_event, key="same")),
+    ("event_state_is_known", lambda: make_event(state="odd")),
+    ("event_source_is_known", lambda: make_event(source="rumour")),
+    ("one_refusal_row_per_minute_and_cause", same_minute_twice),
+    # Gates and keys
+    ("one_gate_per_name", lambda: twice(Gate.objects.create, kind="line", name="north")),
+    ("gate_kind_is_known", lambda: Gate.objects.create(kind="garden")),
+    ("api_key_has_a_name", lambda: make_key(name="")),
+    ("one_answer_per_idempotency_key", same_answer_twice),
+    # Supply
+    ("agents_phonenumber.number", lambda: twice(make_number, number=NUMBER)),
+    ("one_row_per_provider_agent", lambda: twice(make_agent, provider_agent_id="agent_1")),
+    ("agent_limit_is_at_least_one", lambda: make_agent(max_concurrent_calls=0)),
+]
+
+NUMBERS: list[tuple[str, Callable[[str], object]]] = [
+    ("counterpart_is_e164", lambda bad: change(make_call(), counterpart=bad)),
+    ("call_our_number_is_e164", lambda bad: change(make_call(), our_number=bad)),
+    ("lead_number_is_e164", lambda bad: change(make_lead().phones.get(), number=bad)),
+    ("call_back_number_is_e164", lambda bad: change(make_call_back(), number=bad)),
+    ("do_not_call_number_is_e164", lambda bad: change(make_opt_out(NUMBER), number=bad)),
+    ("our_number_is_e164", lambda bad: change(make_number(), number=bad)),
+]
+
+
+def make_request(**fields: Any) -> CallRequest:
+    return CallRequest.objects.create(call=make_call(), requested_at=timezone.now(), **fields)
+
+
+def refusal(attempt: Callable[[], object]) -> str:
+    with pytest.raises(IntegrityError) as caught, transaction.atomic():
+        attempt()
+    return str(caught.value)
+
+
+def columns_of(constraint: str) -> str:
+    """SQLite names the columns of a broken UNIQUE, not the constraint."""
+    for model in [*apps.get_app_config("calls").get_models(), *apps.get_app_config("agents").get_models()]:
+        for found in model._meta.constraints:
+            if found.name == constraint and isinstance(found, models.UniqueConstraint):
+                table = model._meta.db_table
+                names = [model._meta.get_field(field).column for field in found.fields]
+                return ", ".join(f"{table}.{name}" for name in names)
+    return constraint
+
+
+def says(message: str, constraint: str) -> bool:
+    if connection.vendor == "sqlite":
+        return message in (
+            f"CHECK constraint failed: {constraint}",
+            f"UNIQUE constraint failed: {columns_of(constraint)}",
+        )
+    # PostgreSQL: a unique column's constraint is named table_column_hash.
+    return f'"{constraint.replace(".", "_")}' in message
+
+
+@pytest.mark.parametrize(("constraint", "attempt"), REFUSED, ids=[name for name, _ in REFUSED])
+def test_the_database_refuses(constraint: str, attempt: Callable[[], object]) -> None:
+    message = refusal(attempt)
+    assert says(message, constraint), message
+
+
+@pytest.mark.parametrize("bad", NOT_E164)
+@pytest.mark.parametrize(("constraint", "attempt"), NUMBERS, ids=[name for name, _ in NUMBERS])
+def test_the_database_refuses_what_is_not_e164(
+    constraint: str, attempt: Callable[[str], object], bad: str
+) -> None:
+    if constraint == "call_our_number_is_e164" and bad == "":
+        attempt(bad)  # a call whose caller ID is not yet chosen
+        return
+    # PostgreSQL may refuse the length before it looks at the rule.
+    if len(bad) > 16 and connection.vendor == "postgresql":
+        with pytest.raises(DataError, match="too long"), transaction.atomic():
+            attempt(bad)
+        return
+    message = refusal(lambda: attempt(bad))
+    assert says(message, constraint), message
+
+
+def test_every_constraint_of_every_table_is_tried() -> None:
+    declared = {
+        constraint.name
+        for label in ("agents", "calls")
+        for model in apps.get_app_config(label).get_models()
+        for constraint in model._meta.constraints
+    }
+    tried = {name for name, _ in [*REFUSED, *NUMBERS]}
+    assert declared - tried == set()
+
+
+OPEN = [status for status in CallStatus.values if status != CallStatus.ENDED]
+
+
+@pytest.mark.parametrize("second", OPEN)
+@pytest.mark.parametrize("first", OPEN)
+def test_two_open_calls_out_to_one_number_cannot_be(first: str, second: str) -> None:
+    make_call(first, counterpart=NUMBER, lead=None)
+    message = refusal(lambda: make_call(second, counterpart=NUMBER, lead=None))
+    assert says(message, "one_open_outbound_call_per_number"), message
+
+
+@pytest.mark.parametrize("status", CallStatus.values)
+def test_a_call_in_is_never_refused_for_a_call_out(status: str) -> None:
+    make_call(status, counterpart=NUMBER, lead=None)
+    for inbound in (CallStatus.IN_PROGRESS, CallStatus.IN_PROGRESS, CallStatus.ENDED):
+        make_call(inbound, direction=Direction.INBOUND, counterpart=NUMBER, lead=None)
+    assert Call.objects.inbound().count() == 3
+
+
+@pytest.mark.parametrize("status", CallStatus.values)
+def test_a_number_may_be_called_again_once_its_call_has_ended(status: str) -> None:
+    for _ in range(3):
+        make_call("ended", counterpart=NUMBER, lead=None)
+    make_call(status, counterpart=NUMBER, lead=None)
+    assert Call.objects.filter(counterpart=NUMBER).count() == 4
+
+
+def test_a_call_cannot_be_moved_back_into_a_number_that_is_taken() -> None:
+    first = make_call("ended", counterpart=NUMBER, lead=None)
+    make_call("queued", counterpart=NUMBER, lead=None)
+    message = refusal(lambda: change(first, status="queued", outcome=""))
+    assert says(message, "one_open_outbound_call_per_number"), message
+
+
+@pytest.mark.parametrize("status", CallStatus.values)
+@pytest.mark.parametrize("outcome", ["", *Outcome.values])
+def test_an_outcome_stands_exactly_on_ended_calls(status: str, outcome: str) -> None:
+    call = make_call(status)
+    if (status == CallStatus.ENDED) == bool(outcome):
+        change(call, outcome=outcome)
+    else:
+        refusal(lambda: change(call, outcome=outcome))
+
+
+def test_many_calls_wait_for_an_id_of_the_provider() -> None:
+    for _ in range(3):
+        make_call("dialing", provider_call_id="")
+    assert Call.objects.filter(provider_call_id="").count() == 3
+
+
+def test_many_leads_have_no_id_in_another_system() -> None:
+    for _ in range(3):
+        make_lead(external_id=None)
+    assert Lead.objects.filter(external_id=None).count() == 3
+
+
+def test_an_agent_with_calls_cannot_be_deleted() -> None:
+    call = make_call()
+    assert isinstance(call.agent, Agent)
+    with pytest.raises(models.ProtectedError):
+        call.agent.delete()
+
+
+def test_a_deleted_lead_leaves_its_calls_and_its_opt_out() -> None:
+    lead = make_lead(NUMBER)
+    call = make_call("ended", lead=lead)
+    opt_out = make_opt_out(NUMBER, lead=lead)
+    lead.delete()
+    call.refresh_from_db()
+    opt_out.refresh_from_db()
+    assert (call.lead, call.counterpart, opt_out.lead, opt_out.number) == (None, NUMBER, None, NUMBER)
+
+
+def test_times_are_aware_and_money_is_whole() -> None:
+    call = make_call("ended", ended_at=timezone.now() + timedelta(minutes=1), cost_micros=123_456)
+    call.refresh_from_db()
+    assert call.ended_at is not None
+    assert call.ended_at.utcoffset() == timedelta(0)
+    assert call.cost_micros == 123_456

@@ -1,0 +1,116 @@
+"""The phone company's door: signature over the bytes, then one row, then 200."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.conf import LazySettings
+from django.test import Client
+from django.utils import timezone
+
+from agents.providers import retell_signature
+from calls.models import LiveTranscript, SignatureRefusal, WebhookEvent
+from tests.conftest import API_KEY
+from tests.far_end import theirs
+
+pytestmark = [pytest.mark.django_db]
+DOOR = "/webhook/retell"
+BODY = json.dumps(
+    {"event": "call_ended", "call": theirs("call_1") | {"transcript": "Agent: ¿Qué tal? 😀"}}
+).encode()
+
+
+def signed(body: bytes, *, key: str = API_KEY, age: timedelta = timedelta(0)) -> str:
+    return retell_signature.sign(body, key, now=timezone.now() - age)
+
+
+def post(client: Client, body: bytes = BODY, **headers: str) -> Any:
+    return client.generic("POST", DOOR, body, content_type="application/json", headers=headers)
+
+
+def test_a_signed_event_is_kept_byte_for_byte_and_answered_200(client: Client) -> None:
+    assert post(client, **{"x-retell-signature": signed(BODY)}).status_code == 200
+    event = WebhookEvent.objects.get()
+    assert bytes(event.body) == BODY
+    assert (event.source, event.state) == ("webhook", "pending")
+
+
+def test_a_repeat_is_answered_200_and_adds_nothing(client: Client) -> None:
+    for _ in range(3):
+        assert post(client, **{"x-retell-signature": signed(BODY)}).status_code == 200
+    assert WebhookEvent.objects.count() == 1
+
+
+@pytest.mark.parametrize(
+    ("make", "cause"),
+    [
+        (lambda: "", "missing"),
+        (lambda: "nonsense", "malformed"),
+        (lambda: signed(BODY, key="another key"), "wrong"),
+        (lambda: signed(b"{}"), "wrong"),
+        (lambda: signed(BODY, age=timedelta(minutes=6)), "stale"),
+        (lambda: "71e3ed568ff70de15adc0e9a673cb9d116da1842d942e7ec3bb98da42aa8d85d", "malformed"),
+    ],
+)
+def test_what_is_not_properly_signed_is_refused_and_not_kept(
+    client: Client, make: Callable[[], str], cause: str
+) -> None:
+    signature = make()
+    answer = post(client, **({"x-retell-signature": signature} if signature else {}))
+    assert answer.status_code == 401
+    assert answer.json()["code"] == cause
+    assert not WebhookEvent.objects.exists()
+
+
+def test_refusals_are_counted_by_cause(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("calls.webhooks.refusals.FLUSH_EVERY_S", 0.0)
+    post(client)
+    post(client, **{"x-retell-signature": "nonsense"})
+    counted = {row.cause: row.count for row in SignatureRefusal.objects.all()}
+    assert counted["missing"] >= 1
+    assert counted["malformed"] >= 1
+
+
+def test_both_keys_of_a_rotation_are_accepted(client: Client, settings: LazySettings) -> None:
+    settings.RETELL_WEBHOOK_KEYS = ["old key 1", "new key 2"]
+    for key in settings.RETELL_WEBHOOK_KEYS:
+        assert post(client, **{"x-retell-signature": signed(BODY, key=key)}).status_code == 200
+    assert post(client, **{"x-retell-signature": signed(BODY)}).status_code == 401
+
+
+def test_more_than_eight_mebibytes_is_refused_unread(client: Client) -> None:
+    large = b"x" * (8 * 1024 * 1024 + 1)
+    assert post(client, large, **{"x-retell-signature": signed(large)}).status_code == 413
+    assert not WebhookEvent.objects.exists()
+
+
+def test_a_signed_body_that_cannot_be_read_is_kept(client: Client) -> None:
+    broken = b"\xff\xfe{"
+    assert post(client, broken, **{"x-retell-signature": signed(broken)}).status_code == 200
+    assert bytes(WebhookEvent.objects.get().body) == broken
+
+
+def test_what_is_being_said_is_shown_and_is_no_fact(client: Client) -> None:
+    def said(*lines: str) -> bytes:
+        turns = [{"role": "user", "content": line, "words": []} for line in lines]
+        call = theirs("call_1", call_status="ongoing") | {"transcript_with_tool_calls": turns}
+        return json.dumps({"event": "transcript_updated", "call": call}).encode()
+
+    for body in (said("Hello", "Who is this?"), said("Hello")):
+        assert post(client, body, **{"x-retell-signature": signed(body)}).status_code == 200
+    assert not WebhookEvent.objects.exists()
+    assert [turn["content"] for turn in LiveTranscript.objects.get().turns] == ["Hello", "Who is this?"]
+
+
+def test_the_door_is_never_redirected(client: Client, settings: LazySettings) -> None:
+    settings.SECURE_SSL_REDIRECT = True
+    assert post(client, **{"x-retell-signature": signed(BODY)}).status_code == 200
+    assert client.get("/admin/").status_code == 301
+
+
+def test_other_methods_are_refused(client: Client) -> None:
+    assert client.get(DOOR).status_code == 405
