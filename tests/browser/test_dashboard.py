@@ -139,7 +139,7 @@ def test_a_figure_leads_to_the_calls_behind_it_and_its_formula_opens(
     dialled = int(card.locator(".dash-value").inner_text())
     card.locator(".dash-value a").click()
     page.wait_for_url("**/admin/calls/call/?figure=dialled*")
-    page.get_by_text(f"{dialled} results").first.wait_for()
+    page.get_by_text(f"{dialled} calls").first.wait_for()
     assert Call.objects.outbound().count() == dialled
 
 
