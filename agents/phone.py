@@ -16,6 +16,26 @@ from phonenumbers import timezone as number_zones
 E164 = re.compile(r"^\+[1-9]\d{6,14}$")
 SPREADSHEET_DAMAGE = re.compile(r"^\s*\+?\d+([.,]\d+)?[eE]\+?\d+\s*$")
 UNKNOWN_ZONE = "Etc/Unknown"
+SAME_CLOCK = {
+    "Arctic/Longyearbyen": "Europe/Oslo",
+    "Europe/Guernsey": "Europe/London",
+    "Europe/Isle_of_Man": "Europe/London",
+    "Europe/Jersey": "Europe/London",
+    "Europe/Mariehamn": "Europe/Helsinki",
+    "Europe/Vatican": "Europe/Rome",
+}
+"""Zones that share a calling code and are links to one another in the tz database (its file `backward`)."""
+NOWHERE = frozenset(
+    {
+        phonenumbers.PhoneNumberType.TOLL_FREE,
+        phonenumbers.PhoneNumberType.PREMIUM_RATE,
+        phonenumbers.PhoneNumberType.SHARED_COST,
+        phonenumbers.PhoneNumberType.PERSONAL_NUMBER,
+        phonenumbers.PhoneNumberType.UAN,
+        phonenumbers.PhoneNumberType.VOICEMAIL,
+    }
+)
+"""Kinds of numbers that are forwarded to wherever their owner likes."""
 
 
 class BadNumber(ValidationError):
@@ -74,14 +94,20 @@ def pretty(e164: str) -> str:
 def zones_of(e164: str) -> tuple[str, ...]:
     """Every time zone the number may be in; empty when it tells nothing.
 
-    A toll-free or satellite number maps to dozens of zones: that is nothing known, not a choice.
+    A mobile number may be anywhere in its country, and all of the country's zones are told. A range that the
+    plan does not list (numbers of fiction, of tomorrow) is known only where its prefix leaves one clock.
     """
     try:
-        zones = number_zones.time_zones_for_number(phonenumbers.parse(e164))
+        number = phonenumbers.parse(e164)
     except phonenumbers.NumberParseException:
         return ()
-    known = tuple(zone for zone in zones if zone != UNKNOWN_ZONE)
-    return known if len(known) <= 6 else ()
+    kind = phonenumbers.number_type(number)
+    if kind in NOWHERE:
+        return ()
+    listed = kind != phonenumbers.PhoneNumberType.UNKNOWN
+    find = number_zones.time_zones_for_number if listed else number_zones.time_zones_for_geographical_number
+    found = dict.fromkeys(SAME_CLOCK.get(zone, zone) for zone in find(number) if zone != UNKNOWN_ZONE)
+    return tuple(found) if listed or len(found) == 1 else ()
 
 
 def country_of(e164: str) -> str:

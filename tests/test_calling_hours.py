@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agents import phone
-from calls.eligibility.hours import Hours, window, within
+from calls.eligibility.hours import Hours, local_times, window, within
 
 NINE_TO_EIGHT = window("09:00-20:00")
 NEW_YORK, LOS_ANGELES, KOLKATA, KIRITIMATI = (
@@ -61,9 +61,62 @@ def test_nine_stays_nine_on_the_day_the_clocks_change(day: str, opens: str) -> N
     assert within([NEW_YORK], at(day), NINE_TO_EIGHT).opens_at == at(opens)
 
 
-def test_a_toll_free_number_tells_no_zone() -> None:
-    assert phone.zones_of("+18005550100") == ()
-    assert phone.zones_of("+14155550100") == (LOS_ANGELES,)
+@pytest.mark.parametrize(
+    ("number", "zones"),
+    [
+        ("+14155550100", [LOS_ANGELES]),  # an area code
+        (
+            "+447700900123",
+            ["Europe/London"],
+        ),  # a range of fiction: no plan lists it, but its prefix has one clock
+        ("+441632960123", ["Europe/London"]),
+        ("+447911123456", ["Europe/London"]),  # a mobile; Guernsey, Jersey and Man keep London's clock
+        ("+33639980123", ["Europe/Paris"]),
+        ("+393123456789", ["Europe/Rome"]),
+        ("+34600000000", ["Atlantic/Canary", "Europe/Madrid"]),
+        ("+18005550100", []),  # toll-free
+        ("+19005550100", []),  # premium rate
+        ("+15005550100", []),  # a personal number
+        ("+448081570000", []),
+        ("+15555550100", []),  # no such area code, and the country has many clocks
+        ("+870773111632", []),  # a satellite telephone
+        ("nonsense", []),
+    ],
+)
+def test_a_number_tells_every_zone_it_may_be_in_or_none(number: str, zones: list[str]) -> None:
+    assert list(phone.zones_of(number)) == zones
+
+
+AUSTRALIAN_MOBILE, RUSSIAN_MOBILE = "+61491570156", "+79161234567"
+
+
+@pytest.mark.parametrize(
+    ("number", "moment", "opens", "closes"),
+    [
+        # In November: nine on Cocos is 02:30 UTC; twenty on Lord Howe and in Sydney is 09:00.
+        (AUSTRALIAN_MOBILE, "2026-11-23 02:29", "2026-11-23 02:30", "2026-11-23 09:00"),
+        (AUSTRALIAN_MOBILE, "2026-11-23 09:00", "2026-11-24 02:30", "2026-11-24 09:00"),
+        # From Kaliningrad to Kamchatka an hour is left: 07:00 to 08:00 UTC.
+        (RUSSIAN_MOBILE, "2026-11-23 03:00", "2026-11-23 07:00", "2026-11-23 08:00"),
+        ("+447700900123", "2026-11-23 08:59", "2026-11-23 09:00", "2026-11-23 20:00"),
+        ("+447700900123", "2026-07-01 07:00", "2026-07-01 08:00", "2026-07-01 19:00"),
+    ],
+)
+def test_a_number_of_many_zones_is_called_only_in_the_hours_all_of_them_share(
+    number: str, moment: str, opens: str, closes: str
+) -> None:
+    found = within(phone.zones_of(number), at(moment), NINE_TO_EIGHT)
+    assert found == Hours(False, at(opens), at(closes))
+    assert within(phone.zones_of(number), at(opens), NINE_TO_EIGHT).open
+
+
+def test_of_many_clocks_the_earliest_and_the_latest_are_shown() -> None:
+    shown = local_times(None, AUSTRALIAN_MOBILE, at("2026-11-23 03:00"))
+    assert [f"{clock:%H:%M}" for _zone, clock in shown] == ["09:30", "14:00"]
+    assert [zone for zone, _clock in local_times(None, "+447911123456", at("2026-11-23 03:00"))] == [
+        "Europe/London"
+    ]
+    assert local_times(None, "+18005550100", at("2026-11-23 03:00")) == []
 
 
 @settings(max_examples=300, deadline=None)

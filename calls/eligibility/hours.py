@@ -93,10 +93,12 @@ def within(zone_names: Sequence[str], now: datetime, hours: Window) -> Hours:
 
 
 def local_times(lead: Lead | None, number: str, now: datetime) -> list[tuple[str, datetime]]:
-    """What the clock says where the person may be: one pair a distinct local time."""
+    """What the clock says where the person may be: zone and time, earliest and latest if they differ."""
     names, _source = zones(lead, number)
-    seen: dict[str, tuple[str, datetime]] = {}
-    for name in names:
-        local = now.astimezone(ZoneInfo(name))
-        seen.setdefault(local.strftime("%Y-%m-%d %H:%M"), (name, local))
-    return list(seen.values())
+    clocks = sorted(
+        ((name, now.astimezone(ZoneInfo(name))) for name in names),
+        key=lambda clock: clock[1].replace(tzinfo=None),
+    )
+    if len(clocks) < 2 or clocks[0][1].replace(tzinfo=None) == clocks[-1][1].replace(tzinfo=None):
+        return clocks[:1]
+    return [clocks[0], clocks[-1]]
