@@ -20,7 +20,7 @@ from retell import (
 from retell.types import PhoneCallResponse
 from webhook_receiver import Received, Receiver, eventually
 
-from agents.sandbox.faults import NAMES
+from agents.sandbox.faults import NAMES, Faults
 from agents.sandbox.seeds import NUMBERS
 from agents.sandbox.server import Sandbox
 
@@ -274,6 +274,64 @@ def test_chance_is_repeatable_by_seed(sandbox: Sandbox, client: Retell) -> None:
     first = run()
     assert 3 < first.count(429) < 17
     assert run() == first
+
+
+def strikes(numbers: list[str], seed: int = 3) -> dict[str, float]:
+    """Number -> seconds, of those whom a fault of every tenth call strikes."""
+    faults = Faults(seed)
+    faults.set("webhook_delay", {"probability": 0.1, "seconds": 1, "up_to": 5})
+    found = {number: faults.take("webhook_delay", event="call_ended", key=number) for number in numbers}
+    return {number: fault.seconds for number, fault in found.items() if fault is not None}
+
+
+def test_the_same_calls_are_struck_whatever_order_threads_come_in() -> None:
+    numbers = [f"+1212555{line:04d}" for line in range(2000)]
+    struck = strikes(numbers)
+    assert strikes(numbers[::-1]) == struck
+    assert strikes(numbers, seed=4) != struck
+    assert 150 < len(struck) < 250
+    assert all(1 <= seconds <= 5 for seconds in struck.values())
+    assert max(struck.values()) - min(struck.values()) > 3
+
+
+def test_the_ledger_is_read_page_by_page(sandbox: Sandbox, client: Retell, receiver: Receiver) -> None:
+    sandbox.control("faults", webhook_drop={"next": 1, "event": "call_ended"}, create_500_after=ONCE)
+    with pytest.raises(InternalServerError):
+        place(client, metadata={"call_uuid": "ours-0"})
+    for line in range(1, 4):
+        place(client, f"+1415555011{line - 1}", metadata={"call_uuid": f"ours-{line}"})
+    eventually(lambda: sandbox.ledger("summary")["open"] == 0)
+    eventually(lambda: len(list(sandbox.book("webhooks"))) >= 7)
+
+    first = httpx.get(f"{sandbox.url}/control/ledger/calls", params={"limit": 3}).json()
+    rest = httpx.get(
+        f"{sandbox.url}/control/ledger/calls", params={"limit": 3, "after": first["next"]}
+    ).json()
+    assert (first["total"], rest["total"], rest["next"]) == (4, 4, None)
+    calls = first["items"] + rest["items"]
+    assert calls == list(sandbox.book("calls")) == sandbox.ledger()["calls"]
+    assert [call["call_uuid"] for call in calls] == [f"ours-{line}" for line in range(4)]
+    assert all(call["ended_ms"] >= call["created_ms"] for call in calls)
+
+    creates = list(sandbox.book("creates"))
+    assert [request["call_uuid"] for request in creates] == [call["call_uuid"] for call in calls]
+    assert [request["call_id"] for request in creates] == [call["call_id"] for call in calls]
+    assert [(request["status"], request["outcome"]) for request in creates] == [
+        (500, "accepted"),
+        *[(201, "accepted")] * 3,
+    ]
+    assert all(abs(request["at_ms"] - time.time() * 1000) < 60_000 for request in creates)
+
+    webhooks = list(sandbox.book("webhooks"))
+    assert {(webhook["status"], webhook["attempt"]) for webhook in webhooks} == {(204, 1)}
+    assert "body" not in webhooks[0]
+    (dropped,) = sandbox.book("dropped")
+    assert (dropped["event"], dropped["call_id"]) == ("call_ended", calls[0]["call_id"])
+
+
+@pytest.mark.parametrize("part", ["?after=-1", "?limit=0", "?limit=100000", "?after=x"])
+def test_a_page_that_cannot_be_is_refused(sandbox: Sandbox, part: str) -> None:
+    assert httpx.get(f"{sandbox.url}/control/ledger/creates{part}").status_code == 400
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from werkzeug.routing import Rule
 from werkzeug.wrappers import Request, Response
 
 from agents.sandbox import faults as known_faults
-from agents.sandbox.ledger import entry
+from agents.sandbox.ledger import entry, sheet
 from agents.sandbox.network import NoSuchCall, NotPossible
 from agents.sandbox.retell_answers import ApiError, answer
 from agents.sandbox.retell_call import call_object
@@ -17,6 +17,10 @@ from agents.sandbox.retell_requests import E164, read_json
 
 if TYPE_CHECKING:
     from agents.sandbox.server import Sandbox
+
+
+PAGE = 1000
+LARGEST_PAGE = 5000
 
 
 class Control:
@@ -57,6 +61,9 @@ class Control:
             rule("POST", "/forget-idempotency-keys", self.forget_keys),
             rule("POST", "/reset", self.reset),
             rule("GET", "/ledger", self.ledger),
+            rule("GET", "/ledger/summary", self.summary),
+            rule("GET", "/ledger/calls", self.calls),
+            rule("GET", "/ledger/<any(creates, webhooks, dropped):book>", self.book),
             rule("GET", "/ledger/<call_id>", self.ledger_of),
         ]
 
@@ -131,12 +138,36 @@ class Control:
         return answer({"seed": self._box.network.seed})
 
     def ledger(self, request: Request) -> Response:
-        network = self._box.network
-        with network.lock:
-            calls = list(network.calls.values())
-            entries = [entry(call) for call in calls]
-            summary = self._box.ledger_book.summary(calls)
+        """All of it: for some thousand calls. Above that, page by page."""
+        with self._box.network.lock:
+            calls = self._box.network.calls_from(0)
+            entries, summary = [entry(call) for call in calls], self._box.ledger_book.summary(calls)
         return answer({"summary": summary, "calls": entries, "creates": self._box.ledger_book.creates()})
+
+    def summary(self, request: Request) -> Response:
+        with self._box.network.lock:
+            return answer(self._box.ledger_book.summary(self._box.network.calls_from(0)))
+
+    def calls(self, request: Request) -> Response:
+        """`after` and `limit`: calls out and in, in the order they came about."""
+        after, limit = self._part(request)
+        with self._box.network.lock:
+            entries = [entry(call) for call in self._box.network.calls_from(after, limit)]
+            total = len(self._box.network.calls)
+        return answer(sheet(entries, after=after, total=total))
+
+    def book(self, request: Request, book: str) -> Response:
+        after, limit = self._part(request)
+        return answer(self._box.ledger_book.page(book, after=after, limit=limit))
+
+    def _part(self, request: Request) -> tuple[int, int]:
+        try:
+            after, limit = int(request.args.get("after", 0)), int(request.args.get("limit", PAGE))
+        except ValueError as error:
+            raise ApiError(400, "after and limit must be numbers") from error
+        if after < 0 or not 1 <= limit <= LARGEST_PAGE:
+            raise ApiError(400, f"after must be at least 0, limit between 1 and {LARGEST_PAGE}")
+        return after, limit
 
     def ledger_of(self, request: Request, call_id: str) -> Response:
         network = self._box.network

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import random
 import threading
+from collections import Counter
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 NAMES: Mapping[str, str] = {
@@ -34,17 +35,24 @@ class UnknownFault(ValueError):
 
 @dataclass(slots=True)
 class Fault:
-    """`next` times for certain, and besides that with `probability`; only for `event`, when given."""
+    """`next` times for certain, and besides that with `probability`; only for `event`, when given.
+
+    `up_to`: at each strike `seconds` is drawn between `seconds` and this.
+    """
 
     probability: float = 0.0
     next: int = 0
     seconds: float = 0.0
+    up_to: float = 0.0
     event: str = ""
     taken: int = field(default=0, compare=False)
 
 
+_SETTINGS = ("probability", "next", "seconds", "up_to", "event")
+
+
 class Faults:
-    """Seeded, so that a run can be repeated."""
+    """Seeded, so that a run can be repeated: threads may come in any order, each draw is of its own key."""
 
     def __init__(self, seed: int) -> None:
         self._lock = threading.Lock()
@@ -52,7 +60,8 @@ class Faults:
 
     def reset(self, seed: int) -> None:
         with self._lock:
-            self._random = random.Random(f"faults:{seed}")  # noqa: S311  repeatable on purpose
+            self._seed = seed
+            self._asked: Counter[tuple[str, str, str]] = Counter()
             self._set: dict[str, Fault] = {}
 
     def set(self, name: str, setting: Mapping[str, Any] | None) -> None:
@@ -68,27 +77,31 @@ class Faults:
                     probability=float(setting.get("probability", 0)),
                     next=int(setting.get("next", 0)),
                     seconds=float(setting.get("seconds", 0)),
+                    up_to=float(setting.get("up_to", 0)),
                     event=str(setting.get("event", "")),
                 )
             except (TypeError, ValueError) as error:
                 raise UnknownFault(f"The setting of “{name}” cannot be read: {error}.") from error
-            unknown = set(setting) - {"probability", "next", "seconds", "event"}
+            unknown = set(setting) - set(_SETTINGS)
             if unknown:
                 raise UnknownFault(f"“{name}” has no setting {', '.join(sorted(unknown))}.")
             self._set[name] = fault
 
-    def take(self, name: str, *, event: str = "") -> Fault | None:
-        """The fault, if it strikes now."""
+    def take(self, name: str, *, event: str = "", key: str = "") -> Fault | None:
+        """The fault, if it strikes now. `key`: whom; the same one fares the same in every run of a seed."""
         with self._lock:
             fault = self._set.get(name)
             if fault is None or (fault.event and fault.event != event):
                 return None
+            asked = (name, event, key)
+            self._asked[asked] += 1
+            luck = random.Random(f"{self._seed}:{asked}:{self._asked[asked]}")  # noqa: S311  repeatable on purpose
             if fault.next > 0:
                 fault.next -= 1
-            elif not (fault.probability and self._random.random() < fault.probability):
+            elif not luck.random() < fault.probability:
                 return None
             fault.taken += 1
-            return fault
+            return replace(fault, seconds=luck.uniform(fault.seconds, max(fault.seconds, fault.up_to)))
 
     def state(self) -> dict[str, dict[str, Any]]:
         with self._lock:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import threading
 from collections import Counter, defaultdict, deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -25,6 +25,8 @@ class CreateRequest:
     outcome: str
     """accepted, replayed, or why it was refused."""
     call_id: str
+    call_uuid: str
+    """The customer's own id, from the request's metadata."""
     to_number: str
     idempotency_key: str
     body_sha256: str
@@ -48,6 +50,15 @@ class Delivery:
     body: str | None
 
 
+@dataclass(frozen=True, slots=True)
+class Dropped:
+    """An event that a fault took before anything was sent."""
+
+    at_ms: int
+    call_id: str
+    event: str
+
+
 class Ledger:
     """Thread-safe. Grows with the run; `clear` empties it."""
 
@@ -56,7 +67,7 @@ class Ledger:
         self._creates: list[CreateRequest] = []
         self._deliveries: list[Delivery] = []
         self._with_body: deque[Delivery] = deque()
-        self._dropped: list[tuple[int, str, str]] = []
+        self._dropped: list[Dropped] = []
 
     def clear(self) -> None:
         with self._lock:
@@ -71,6 +82,7 @@ class Ledger:
         status: int,
         outcome: str,
         call_id: str = "",
+        call_uuid: str = "",
         to_number: str = "",
         idempotency_key: str = "",
         body: bytes,
@@ -81,6 +93,7 @@ class Ledger:
             status=status,
             outcome=outcome,
             call_id=call_id,
+            call_uuid=call_uuid,
             to_number=to_number,
             idempotency_key=idempotency_key,
             body_sha256=hashlib.sha256(body).hexdigest(),
@@ -98,7 +111,7 @@ class Ledger:
 
     def dropped(self, call_id: str, event: str) -> None:
         with self._lock:
-            self._dropped.append((now_ms(), call_id, event))
+            self._dropped.append(Dropped(now_ms(), call_id, event))
 
     def summary(self, calls: Iterable[PhoneCall]) -> dict[str, Any]:
         """Counts; what must never be: one request placed twice, one telephone rung by two calls at once."""
@@ -137,7 +150,29 @@ class Ledger:
 
     def dropped_of(self, call_id: str) -> list[str]:
         with self._lock:
-            return [event for _, found, event in self._dropped if found == call_id]
+            return [dropped.event for dropped in self._dropped if dropped.call_id == call_id]
+
+    def page(self, book: str, *, after: int, limit: int) -> dict[str, Any]:
+        """Part of `creates`, `webhooks` or `dropped`, in the order written. Raises KeyError."""
+        with self._lock:
+            books: dict[str, Sequence[CreateRequest | Delivery | Dropped]] = {
+                "creates": self._creates,
+                "webhooks": self._deliveries,
+                "dropped": self._dropped,
+            }
+            items, total = list(books[book][after : after + limit]), len(books[book])
+        return sheet([short(item) for item in items], after=after, total=total)
+
+
+def short(item: CreateRequest | Delivery | Dropped) -> dict[str, Any]:
+    """Without the body of a webhook: `GET /control/ledger/<call_id>` has it."""
+    return {name: value for name, value in asdict(item).items() if name != "body"}
+
+
+def sheet(items: list[dict[str, Any]], *, after: int, total: int) -> dict[str, Any]:
+    """One page; `next` is the `after` of the following one, None on the last."""
+    to = after + len(items)
+    return {"items": items, "next": to if items and to < total else None, "total": total}
 
 
 def placed_twice(outbound: Iterable[PhoneCall]) -> dict[str, list[str]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from dataclasses import dataclass
+from hashlib import sha256
 
 
 class Pace:
@@ -35,7 +36,7 @@ class OtherRequest(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class _Kept:
-    body: bytes
+    body_sha256: bytes
     call_id: str
     until: float
 
@@ -56,13 +57,13 @@ class IdempotencyKeys:
             kept = self._kept.get(key)
             if kept is None or kept.until < time.monotonic():
                 return None
-            if kept.body != body:
+            if kept.body_sha256 != sha256(body).digest():
                 raise OtherRequest(key)
             return kept.call_id
 
     def keep(self, key: str, body: bytes, call_id: str) -> None:
         with self._lock:
-            self._kept[key] = _Kept(body, call_id, time.monotonic() + self.window_s)
+            self._kept[key] = _Kept(sha256(body).digest(), call_id, time.monotonic() + self.window_s)
 
     def forget(self) -> int:
         """All keys; how many there were."""

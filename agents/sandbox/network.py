@@ -14,6 +14,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
+from itertools import islice
 from typing import Any, Protocol
 
 from agents.sandbox.account import now_ms
@@ -96,6 +97,11 @@ class Network:
             if found is None:
                 raise NoSuchCall(call_id)
             return found
+
+    def calls_from(self, first: int, count: int | None = None) -> list[PhoneCall]:
+        """In the order they came about. The calls themselves go on changing meanwhile."""
+        with self.lock:
+            return list(islice(self.calls.values(), first, None if count is None else first + count))
 
     def open_calls(self) -> list[PhoneCall]:
         with self.lock:

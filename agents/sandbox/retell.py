@@ -23,7 +23,6 @@ from agents.sandbox.ledger import Ledger
 from agents.sandbox.limits import IdempotencyKeys, OtherRequest, Pace
 from agents.sandbox.network import Network, NoSuchCall, NotPossible, new_call_id
 from agents.sandbox.phone_call import Event, PhoneCall
-from agents.sandbox.posting import Answer
 from agents.sandbox.retell_account import AccountDesk
 from agents.sandbox.retell_answers import ApiError, answer, paged, to_bytes, unknown_asset
 from agents.sandbox.retell_call import (
@@ -34,7 +33,7 @@ from agents.sandbox.retell_call import (
     call_object,
     event_body,
 )
-from agents.sandbox.retell_filters import Tests, read_filters
+from agents.sandbox.retell_filters import Tests, might_match, read_filters
 from agents.sandbox.webhooks import Courier, Parcel
 
 SIGNATURE_HEADER = "x-retell-signature"
@@ -153,6 +152,7 @@ class RetellContract:
             status=status,
             outcome=outcome,
             call_id=call_id,
+            call_uuid=requests.own_id(found.get("metadata")),
             to_number=str(found.get("to_number", "")),
             idempotency_key=str(found.get("idempotency_key", "")),
             body=body,
@@ -162,13 +162,14 @@ class RetellContract:
     # Calls
 
     def create_phone_call(self, request: Request) -> Response:
-        if self.faults.take("create_429"):
-            raise ApiError(429, "Account rate limited, please throttle your requests", why="fault")
-        if self.faults.take("create_500_before"):
-            raise ApiError(500, "Internal server error", why="fault")
-        if self.faults.take("create_402"):
-            raise ApiError(402, "No valid payment method or out of credit", why="fault")
         body = request.get_data()
+        whom = requests.number_in(body)
+        if self.faults.take("create_429", key=whom):
+            raise ApiError(429, "Account rate limited, please throttle your requests", why="fault")
+        if self.faults.take("create_500_before", key=whom):
+            raise ApiError(500, "Internal server error", why="fault")
+        if self.faults.take("create_402", key=whom):
+            raise ApiError(402, "No valid payment method or out of credit", why="fault")
         order = requests.read_create(body)
         with self._creating:
             call = self._same_call_again(order, body)
@@ -226,19 +227,20 @@ class RetellContract:
         self, request: Request, response: Response, call: PhoneCall, outcome: str
     ) -> Response:
         """What can go wrong once the telephone rings."""
-        if self.faults.take("create_500_after"):
+        whom = call.customer
+        if self.faults.take("create_500_after", key=whom):
             self._book(500, outcome, request, call.id)
             return ApiError(500, "Internal server error").response()
-        if self.faults.take("create_disconnect_after"):
+        if self.faults.take("create_disconnect_after", key=whom):
             self._book(0, outcome, request, call.id)
             raise Disconnect
-        hang = self.faults.take("create_hang_after")
+        hang = self.faults.take("create_hang_after", key=whom)
         if hang is not None:
             self._book(0, outcome, request, call.id)
             self._stopping.wait(hang.seconds)
             return response
         self._book(201, outcome, request, call.id)
-        if self.faults.take("create_unreadable"):
+        if self.faults.take("create_unreadable", key=whom):
             return Response(b"<html>upstream said something", status=201, content_type="text/html")
         return response
 
@@ -257,12 +259,16 @@ class RetellContract:
         found = requests.read_json(request.get_data())
         part = requests.read_slice(found)
         early, late = read_filters(found.get("filter_criteria"))
+        might = might_match(found.get("filter_criteria"))
         newest_ms = now_ms() - self.list_lag_s * 1000
         with self.network.lock:
             matching = [
                 call
                 for call in self.network.calls.values()
-                if call.agent and call.created_ms <= newest_ms and self._passes(call, early, late)
+                if call.agent
+                and call.created_ms <= newest_ms
+                and might(call)
+                and self._passes(call, early, late)
             ]
             matching.sort(key=lambda call: call.answered_ms or call.created_ms, reverse=not part.ascending)
             page = paged([{"call_id": call.id} for call in matching], part, key="call_id")
@@ -363,7 +369,9 @@ class RetellContract:
             return
         body = to_bytes(event_body(event, call, self._recording_url))
         timeout_s = (call.agent.get("webhook_timeout_ms") or 10_000) / 1000
-        self.courier.send(Parcel(call_id=call.id, event=name, url=url, body=body, timeout_s=timeout_s))
+        self.courier.send(
+            Parcel(call_id=call.id, event=name, url=url, body=body, timeout_s=timeout_s, key=key_of(call))
+        )
 
     def ask_inbound(self, call: PhoneCall) -> None:
         """The number's inbound webhook may name the agent; without an answer the bound one takes the call."""
@@ -391,7 +399,10 @@ class RetellContract:
                 url=url,
                 body=to_bytes({"event": "call_inbound", "call_inbound": question}),
                 timeout_s=10,
-                answered=lambda response: self._take_inbound(call, bound, read_inbound_answer(response)),
+                key=key_of(call),
+                answered=lambda response: self._take_inbound(
+                    call, bound, requests.read_inbound_answer(response)
+                ),
             )
         )
 
@@ -421,26 +432,9 @@ class RetellContract:
         )
 
 
-def read_inbound_answer(response: Answer | None) -> dict[str, Any]:
-    """The `call_inbound` object of the answer; what cannot be used counts as not said."""
-    if response is None:
-        return {}
-    try:
-        reply = response.json()["call_inbound"]
-    except (ValueError, KeyError, TypeError):
-        return {}
-    if not isinstance(reply, dict):
-        return {}
-    usable = dict(reply)
-    for name, read in (
-        ("dynamic_variables", lambda value: requests.read_strings(value, "dynamic_variables")),
-        ("metadata", requests.read_metadata),
-    ):
-        try:
-            read(usable.get(name))
-        except ApiError:
-            usable.pop(name)
-    return usable
+def key_of(call: PhoneCall) -> str:
+    """What a call is in every run of a seed; its id is another each time."""
+    return f"{call.direction}:{call.customer}:{call.attempt}"
 
 
 __all__ = ["SIGNATURE_HEADER", "Disconnect", "RetellContract", "sign"]

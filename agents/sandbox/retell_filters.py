@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from agents.sandbox.phone_call import PhoneCall
 from agents.sandbox.retell_answers import ApiError
 
 Body = Mapping[str, Any]
@@ -117,6 +118,28 @@ def read_filters(criteria: object) -> tuple[Tests, Tests]:
         else:
             raise ApiError(400, f"filter_criteria must NOT have additional property {name}")
     return early, late
+
+
+def might_match(criteria: object) -> Callable[[PhoneCall], bool]:
+    """A cheap first question about criteria that were read: it leaves a few of many thousand calls."""
+    asked = criteria if isinstance(criteria, Mapping) else {}
+    own = {
+        item["key"]: item["value"]
+        for item in asked.get("metadata") or ()
+        if item["type"] == "string" and item["op"] == "eq"
+    }
+    ids, number = asked.get("call_id") or {}, asked.get("to_number") or {}
+    these = frozenset(ids["value"]) if ids.get("type") == "enum" else None
+    to = number["value"] if number.get("op") == "eq" else None
+
+    def test(call: PhoneCall) -> bool:
+        return (
+            (these is None or call.id in these)
+            and (to is None or call.to_number == to)
+            and own.items() <= (call.metadata or {}).items()
+        )
+
+    return test
 
 
 def _test(name: str, given: object, types: Sequence[str], read: Reader) -> Callable[[Body], bool]:

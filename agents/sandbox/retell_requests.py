@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from agents.sandbox.posting import Answer
 from agents.sandbox.retell_answers import ApiError, Slice
 from agents.sandbox.seeds import ALL_EVENTS
 
@@ -49,6 +50,19 @@ def read_json(body: bytes) -> dict[str, Any]:
     if not isinstance(found, dict):
         raise ApiError(400, "Request body must be an object")
     return found
+
+
+def number_in(body: bytes) -> str:
+    """Whom a request is for, as far as it can be read."""
+    try:
+        return str(read_json(body).get("to_number", ""))
+    except ApiError:
+        return ""
+
+
+def own_id(metadata: object) -> str:
+    """The customer's own id of a call, which it keeps in the metadata."""
+    return str(metadata.get("call_uuid") or "") if isinstance(metadata, Mapping) else ""
 
 
 def read_create(body: bytes) -> CreateOrder:
@@ -171,3 +185,25 @@ def read_slice(found: Mapping[str, Any], *, usual: int = 50, most: int = 1000) -
     if order not in {"ascending", "descending"}:
         raise ApiError(400, "sort_order must be ascending or descending")
     return Slice(limit=limit, skip=skip, after=key, ascending=order == "ascending")
+
+
+def read_inbound_answer(response: Answer | None) -> dict[str, Any]:
+    """The `call_inbound` object of the answer; what cannot be used counts as not said."""
+    if response is None:
+        return {}
+    try:
+        reply = response.json()["call_inbound"]
+    except (ValueError, KeyError, TypeError):
+        return {}
+    if not isinstance(reply, dict):
+        return {}
+    usable = dict(reply)
+    for name, read in (
+        ("dynamic_variables", lambda value: read_strings(value, "dynamic_variables")),
+        ("metadata", read_metadata),
+    ):
+        try:
+            read(usable.get(name))
+        except ApiError:
+            usable.pop(name)
+    return usable

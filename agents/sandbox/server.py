@@ -11,8 +11,9 @@ from __future__ import annotations
 import io
 import json
 import logging
+import socketserver
 import threading
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
@@ -88,6 +89,13 @@ class KeepAliveHandler(WSGIRequestHandler):
         logger.debug("%s %s %s", self.command, self.path, code)
 
 
+class Server(ThreadedWSGIServer):
+    def server_bind(self) -> None:
+        """Without asking who the address is: a name server that does not answer would hold everything up."""
+        socketserver.TCPServer.server_bind(self)
+        self.server_name, self.server_port = str(self.server_address[0]), int(self.server_address[1])
+
+
 class Sandbox:
     """A telephone network on loopback. `start` and `stop`, or use it as a context manager."""
 
@@ -140,7 +148,7 @@ class Sandbox:
         self.retell.capacity = capacity
         self._doors = (self.retell, Control(self), CustomerPage(self), self.recordings)
         self._urls = self._map()
-        self._server = ThreadedWSGIServer(host, port, self, KeepAliveHandler)
+        self._server = Server(host, port, self, KeepAliveHandler)
         self._thread: threading.Thread | None = None
         self.url = f"http://{host}:{self._server.port}"
         self.recordings.base_url = self.url
@@ -226,6 +234,16 @@ class Sandbox:
         """POST /control/<what> over HTTP, as anybody would. Raises httpx.HTTPStatusError."""
         response = self._http.post(f"/control/{what}", content=json.dumps(body))
         return response.raise_for_status().json()
+
+    def book(self, name: str) -> Iterator[dict[str, Any]]:
+        """`calls`, `creates`, `webhooks` or `dropped` of the ledger, however many they are."""
+        after: int | None = 0
+        while after is not None:
+            page = (
+                self._http.get(f"/control/ledger/{name}", params={"after": after}).raise_for_status().json()
+            )
+            yield from page["items"]
+            after = page["next"]
 
     def ledger(self, call_id: str = "") -> Any:
         """The whole ledger, or all about one call with its webhooks."""

@@ -15,7 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 from agents.sandbox.account import now_ms
-from agents.sandbox.faults import Faults
+from agents.sandbox.faults import Fault, Faults
 from agents.sandbox.ledger import Delivery, Ledger
 from agents.sandbox.posting import Answer, Poster, PostFailed
 from agents.sandbox.scheduler import Scheduler
@@ -41,6 +41,8 @@ class Parcel:
     url: str
     body: bytes
     timeout_s: float
+    key: str = ""
+    """Whose event it is, the same in every run: faults strike by it."""
     answered: Callable[[Answer | None], None] | None = None
     """Told of the last attempt: the 2xx answer, or None after every attempt failed."""
     attempt: int = 0
@@ -77,26 +79,30 @@ class Courier:
 
     def send(self, parcel: Parcel) -> None:
         """Put an event in its call's lane, or let a fault have it."""
-        faults, event = self.faults, parcel.event
-        if faults.take("webhook_drop", event=event):
-            self._ledger.dropped(parcel.call_id, event)
+
+        def strikes(fault: str) -> Fault | None:
+            return self.faults.take(fault, event=parcel.event, key=parcel.key)
+
+        if strikes("webhook_drop"):
+            self._ledger.dropped(parcel.call_id, parcel.event)
             if parcel.answered is not None:
                 parcel.answered(None)
             return
-        delay = faults.take("webhook_delay", event=event)
+        delay = strikes("webhook_delay")
         if delay is not None:
             self._scheduler.after_wall(delay.seconds, lambda: self._hand_over(parcel))
-        elif faults.take("webhook_reorder", event=event):
+        elif strikes("webhook_reorder"):
             self._hold_back(parcel)
         else:
             self._queue(parcel)
-        if faults.take("webhook_double", event=event):
+        if strikes("webhook_double"):
             twin = Parcel(
                 call_id=parcel.call_id,
-                event=event,
+                event=parcel.event,
                 url=parcel.url,
                 body=parcel.body,
                 timeout_s=parcel.timeout_s,
+                key=parcel.key,
             )
             self._hand_over(twin)
 
@@ -195,7 +201,7 @@ class Courier:
     def _post(self, parcel: Parcel) -> Answer | None:
         parcel.attempt += 1
         at_ms = now_ms()
-        wrong = self.faults.take("webhook_bad_signature", event=parcel.event)
+        wrong = self.faults.take("webhook_bad_signature", event=parcel.event, key=parcel.key)
         signature = self._sign(parcel.body, at_ms, "key_of_somebody_else" if wrong else self.key)
         started = time.monotonic()
         response, error = None, ""
