@@ -14,6 +14,8 @@ from django.test import Client
 
 from agents.models import Agent
 from calls.admin.figures import rows_url
+from calls.admin.lead_filters import newest_ended_calls
+from calls.dialer.ask import lead_variables
 from calls.models import Call
 from calls.stats import FIGURES, Period, agents_side_by_side, heat_map, needs_a_look, over_days, rows_query
 from calls.stats.definitions import CALLS_IN, CARDS, ENDINGS, Unit
@@ -287,3 +289,27 @@ def test_a_link_says_days_not_moments() -> None:
     assert query == (
         "figure=dialled&requested_at_from=2026-11-14&requested_at_to=2026-11-20&agent__id__exact=3"
     )
+
+
+@pytest.mark.usefixtures("history")
+def test_a_test_call_counts_in_no_figure_and_is_on_no_list_behind_one(client: Client, manager: User) -> None:
+    Call.objects.update(test=True)
+    calls = Call.objects.all()
+    over = over_days(calls, PERIOD)
+    assert not any(over.now.numbers.values())
+    assert not over.now.money
+    assert heat_map(calls, PERIOD).ended == 0
+    assert agents_side_by_side(over) == []
+    looked_at = {"look_unknown", "look_review", "look_incident"}
+    assert {id for id, figure in FIGURES.items() if calls.filter(figure.rows).exists()} <= looked_at
+    client.force_login(manager)
+    page = client.get(rows_url(FIGURES["dialled"], period=PERIOD))
+    assert page.context["cl"].result_count == 0
+
+
+def test_what_a_lead_heard_on_a_test_call_is_no_history() -> None:
+    lead = make_lead()
+    real = make_call("ended", lead=lead, summary="Wants a quote")
+    make_call("ended", lead=lead, summary="Just a test", test=True)
+    assert lead_variables(lead)["last_call_summary"] == "Wants a quote"
+    assert list(newest_ended_calls()) == [real]

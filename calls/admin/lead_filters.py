@@ -88,7 +88,7 @@ class OutcomeFilter(SelectFilter):
         if not self.value():
             return queryset
         if self.value() == NEVER:
-            return queryset.exclude(pk__in=Call.objects.filter(lead__isnull=False).values("lead"))
+            return queryset.exclude(pk__in=Call.objects.filter(lead__isnull=False, test=False).values("lead"))
         # Two steps: a condition beside the window's own would choose among calls before they are ranked.
         last = Call.objects.filter(pk__in=newest_ended_calls().values("pk"), outcome=self.value())
         return queryset.filter(pk__in=last.values("lead"))
@@ -155,7 +155,7 @@ def by_key(queryset: QuerySet[Lead], name: str, value: str | None) -> QuerySet[L
 def newest_ended_calls() -> QuerySet[Call]:
     """One call a lead: the last that is over. One pass over the calls, not one search a lead."""
     place = Window(RowNumber(), partition_by="lead", order_by="-requested_at")
-    ended = Call.objects.filter(lead__isnull=False, status=CallStatus.ENDED)
+    ended = Call.objects.filter(lead__isnull=False, status=CallStatus.ENDED, test=False)
     return ended.annotate(place=place).filter(place=1)
 
 

@@ -274,9 +274,9 @@ def row_id(text: str | None) -> int:
 
 
 def calls_of(lead: Lead) -> QuerySet[Call]:
-    """Every call in and out, those of a time when nobody knew whose number it was included."""
+    """Every call in and out, those of a time when nobody knew whose number it was included; no test call."""
     numbers = [one.number for one in lead.phones.all()]
-    rows = Call.objects.filter(Q(lead=lead) | Q(lead__isnull=True, counterpart__in=numbers))
+    rows = Call.objects.filter(Q(lead=lead) | Q(lead__isnull=True, counterpart__in=numbers), test=False)
     return (
         rows.select_related("agent", "requested_by")
         .defer("request_body", "analysis")

@@ -38,7 +38,9 @@ class LeadChangeList(ChangeList):
 
     def get_queryset(self, request: HttpRequest, *args: Any, **kwargs: Any) -> QuerySet[Lead]:
         rows: QuerySet[Lead] = super().get_queryset(request, *args, **kwargs)
-        newest = Call.objects.filter(lead=OuterRef("pk")).order_by("-requested_at").values("pk")[:1]
+        newest = (
+            Call.objects.filter(lead=OuterRef("pk"), test=False).order_by("-requested_at").values("pk")[:1]
+        )
         return rows.annotate(last_call_id=Subquery(newest))
 
     def get_results(self, request: HttpRequest) -> None:

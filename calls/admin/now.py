@@ -93,7 +93,7 @@ def right_now(person: Person, *, now: datetime) -> Now:
         )
         .order_by(Coalesce("answered_at", "placed_at", "requested_at"))
     )
-    reasons = dialer.queue_summary(now=now, calls=calls)
+    reasons = dialer.queue_summary(now=now, calls=calls.filter(waiting_figure.rows))
     return Now(
         on_figure=on_figure,
         on_count=formats.count(active.count()),

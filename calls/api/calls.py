@@ -28,14 +28,9 @@ from calls.api.problems import Conflict
 from calls.api.reading import Body, read
 from calls.api.scope import ONLY_VISIBLE, VisibleToMixin
 from calls.eligibility import Reason
-from calls.models import Call, CallRequest, CallStatus, Direction, Lead, Outcome, Via, WebhookEvent
+from calls.models import Call, CallStatus, Direction, Lead, Outcome, Via
 
 LATEST_DUE = timedelta(days=366)
-CHANGES_AT = (
-    "requested_at", "claimed_at", "sent_at", "replayed_at", "placed_at", "cancel_requested_at", "hang_up_at",
-    "ended_at", "disposition_at",
-)  # fmt: skip
-"""The moments of a call that our own clock wrote."""
 
 
 class CallBody(Body):
@@ -67,22 +62,15 @@ class CallFilters(StrictFilterSet):
     agent = IdFilter(field_name="agent_id")
     to_number = NumberFilter(method="called")
     updated_after = MomentFilter(
-        method="changed",
-        help_text="Calls that were asked for, sent, told of, cancelled or judged after this moment.",
+        field_name="updated_at",
+        lookup_expr="gt",
+        help_text="Calls that were written after this moment, for whatever reason. Overlap your windows by "
+        "a minute: a change is dated when it is made, and seen when it is committed.",
     )
 
     def called(self, calls: QuerySet[Call], _name: str, number: str) -> QuerySet[Call]:
         out = Q(direction=Direction.OUTBOUND, counterpart=number)
         return calls.filter(out | Q(direction=Direction.INBOUND, our_number=number))
-
-    def changed(self, calls: QuerySet[Call], _name: str, moment: datetime) -> QuerySet[Call]:
-        # What the phone company tells changes a call when it is read, not at the time it tells of.
-        told = WebhookEvent.objects.filter(applied_at__gt=moment, call__isnull=False).values("call_id")
-        asked_again = CallRequest.objects.filter(requested_at__gt=moment).values("call_id")
-        changed = Q(pk__in=told) | Q(pk__in=asked_again)
-        for column in CHANGES_AT:
-            changed |= Q(**{f"{column}__gt": moment})
-        return calls.filter(changed)
 
 
 class CallDoor(VisibleToMixin, generics.GenericAPIView[Call]):

@@ -209,7 +209,7 @@ def lead_variables(lead: Lead | None) -> dict[str, str]:
     if lead is None:
         return {}
     last = (
-        Call.objects.filter(lead=lead, status=CallStatus.ENDED)
+        Call.objects.filter(lead=lead, status=CallStatus.ENDED, test=False)
         .exclude(summary="")
         .order_by("-requested_at")
         .first()
@@ -235,7 +235,7 @@ def line_of(our_number: str) -> str:
 
 
 def _attempt(lead: Lead | None, number: str) -> int:
-    sent = Call.objects.outbound().exclude(sent_at=None)
+    sent = Call.objects.outbound().filter(test=False).exclude(sent_at=None)
     return (sent.filter(lead=lead) if lead else sent.filter(counterpart=number)).count() + 1
 
 

@@ -138,7 +138,7 @@ def _context(caller: Caller) -> dict[str, str]:
     if lead is None:
         return {"caller_known": "false"}
     summary = (
-        Call.objects.filter(lead=lead, status=CallStatus.ENDED)
+        Call.objects.filter(lead=lead, status=CallStatus.ENDED, test=False)
         .exclude(summary="")
         .order_by("-requested_at")
         .values_list("summary", flat=True)

@@ -12,7 +12,6 @@ from calls.models.call import (
     Outcome,
     Priority,
     Sentiment,
-    Transcript,
     Via,
 )
 from calls.models.callback import CallBack
@@ -20,6 +19,7 @@ from calls.models.do_not_call import DoNotCall
 from calls.models.gate import Gate, Heartbeat
 from calls.models.imports import LeadImport
 from calls.models.lead import Lead, LeadList, LeadPhone, LeadStatus, NextAction, Note, PhoneState, ZoneSource
+from calls.models.transcript import Transcript
 from calls.models.webhook_event import LiveTranscript, SignatureRefusal, WebhookEvent
 
 __all__ = [

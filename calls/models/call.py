@@ -11,6 +11,7 @@ from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 
 from agents.models import E164_PATTERN, Agent, e164_field
+from calls.models.clock import ClockNow
 from calls.models.visibility import lead_scope
 
 
@@ -113,6 +114,17 @@ NEEDS_A_LOOK = (
 
 
 class CallQuerySet(models.QuerySet["Call"]):
+    """Whoever writes a call writes `updated_at`: both ways that Django has of updating rows end here."""
+
+    def update(self, **columns: Any) -> int:
+        return super().update(**{"updated_at": ClockNow(), **columns})
+
+    def _update(self, values: Any, *args: Any) -> Any:
+        """What `save()` ends in, by way of `base_manager_name`."""
+        changed = self.model._meta.get_field("updated_at")
+        rest = [each for each in values if each[0] is not changed]
+        return super()._update([*rest, (changed, None, ClockNow())], *args)  # type: ignore[misc]
+
     def visible_to(self, user: Any) -> Self:
         """Calls of leads the user sees, calls of nobody known, and calls the user asked for."""
         scope = lead_scope(user, prefix="lead__")
@@ -260,12 +272,15 @@ class Call(models.Model):
     # When it was for the person called, stored when placed (or when they rang)
     local_hour = models.PositiveSmallIntegerField(_("hour there"), null=True, blank=True)
     local_weekday = models.PositiveSmallIntegerField(_("weekday there"), null=True, blank=True)
+    updated_at = models.DateTimeField(db_default=ClockNow(), editable=False)
+    """When the row was last written, by the database's clock; no writer has to think of it."""
 
     objects = CallQuerySet.as_manager()
 
     class Meta:
         verbose_name = _("call")
         verbose_name_plural = _("calls")
+        base_manager_name = "objects"
         permissions = [
             ("place_call", _("May place calls")),
             ("hang_up_call", _("May hang up calls")),
@@ -345,6 +360,8 @@ class Call(models.Model):
             models.Index(fields=["counterpart", "-requested_at"], name="call_by_counterpart"),
             models.Index(fields=["lead", "-requested_at"], name="call_by_lead"),
             models.Index(fields=["batch", "status"], condition=Q(batch__isnull=False), name="call_by_batch"),
+            # REST `updated_after`: what changed since a poll, a short end of the index.
+            models.Index(fields=["updated_at"], name="call_changed"),
             # The list, newest first, and by status.
             models.Index(fields=["-requested_at"], name="call_newest"),
             models.Index(fields=["status", "-requested_at"], name="call_by_status"),
@@ -368,6 +385,7 @@ class Call(models.Model):
                     "proposed_disposition",
                     "local_hour",
                     "local_weekday",
+                    "test",
                 ],
                 name="call_dashboard",
             ),
@@ -416,21 +434,3 @@ class CallRequest(models.Model):
 
     def __str__(self) -> str:
         return f"{self.get_via_display()}: {self.user or self.api_key or ''}"
-
-
-class Transcript(models.Model):
-    """What was said; kept off the call's row so that lists stay narrow.
-
-    `turns`: [{role, content, start_s, end_s, words: [[word, start_s, end_s], ...]}], seconds of audio.
-    """
-
-    call = models.OneToOneField(Call, primary_key=True, on_delete=models.CASCADE, related_name="transcript")
-    turns = models.JSONField(default=list)
-    text = models.TextField(blank=True)
-
-    class Meta:
-        verbose_name = _("transcript")
-        verbose_name_plural = _("transcripts")
-
-    def __str__(self) -> str:
-        return self.text[:80]

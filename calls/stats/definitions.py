@@ -62,8 +62,10 @@ def means(disposition: Disposition) -> Q:
 
 
 # In each, the condition that fewest calls meet stands first: the database tests in this order and stops.
-OUT = Q(direction=Direction.OUTBOUND)
-IN = Q(direction=Direction.INBOUND)
+REAL = Q(test=False)
+"""A test call rings one of our own telephones to hear an agent. It is no business and counts in no figure."""
+OUT = REAL & Q(direction=Direction.OUTBOUND)
+IN = REAL & Q(direction=Direction.INBOUND)
 ENDED = Q(status=CallStatus.ENDED)
 DIALLED = OUT & Q(placed_at__isnull=False)
 DIALLED_AND_ENDED = DIALLED & ENDED
@@ -75,7 +77,7 @@ CARDS = [
     Figure(
         "dialled",
         _("Dialled"),
-        _("Calls out that the phone company accepted."),
+        _("Calls out that the phone company accepted. Test calls are left out, here and in every figure."),
         DIALLED,
     ),
     Figure(
@@ -192,6 +194,7 @@ PARTS = [
     Figure("dialled_ended", _("Dialled and ended"), _("Dialled calls that have ended."), DIALLED_AND_ENDED),
 ]
 
+# No figures but work that waits for a person: a test call that rang twice is looked at like any other.
 TO_LOOK_AT = [
     Figure(
         "look_unknown",
@@ -221,13 +224,13 @@ RIGHT_NOW = [
         "on_now",
         _("On the phone now"),
         _("Calls being placed, ringing or in conversation at this moment, in and out."),
-        Q(status__in=ACTIVE),
+        REAL & Q(status__in=ACTIVE),
     ),
     Figure(
         "waiting_now",
         _("Waiting"),
         _("Calls that were asked for and have not gone out yet."),
-        Q(status=CallStatus.QUEUED),
+        REAL & Q(status=CallStatus.QUEUED),
     ),
 ]
 
