@@ -178,12 +178,21 @@ RULES: list[Rule] = [
         "DEBUG, INFO, WARNING or ERROR.",
         23,
     ),
+    (
+        "CELERY_BROKER_URL",
+        lambda value: (
+            not value or (urlsplit(value).scheme in {"amqp", "amqps"} and settings.CELERY_INSTALLED)
+        ),
+        "is not the address of a RabbitMQ, or Celery is not installed",
+        "amqp://user:password@host:5672/vhost, and .venv/bin/pip install -c requirements-dev.txt celery.",
+        24,
+    ),
 ]
 
 
 @register("environment")
 def environment_values(app_configs: Apps, **_: Any) -> list[CheckMessage]:
-    """E010 a value that cannot be read at all; E011-E023 a value that can be read and is wrong."""
+    """E010 a value that cannot be read at all; E011-E024 a value that can be read and is wrong."""
     found: list[CheckMessage] = [
         _wrong(name, f"cannot be read: “{raw}”", "A number, or true or false, as .env.example shows.", 10)
         for name, raw in environment.UNREADABLE.items()

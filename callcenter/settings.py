@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -179,7 +180,16 @@ DATABASES = {"default": database(DATABASE_URL or f"sqlite:///{BASE_DIR / 'db.sql
 SILENCED_SYSTEM_CHECKS = ["models.W040"]
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
-TASKS = {"default": {"BACKEND": "django_tasks_db.DatabaseBackend"}}
+CELERY_BROKER_URL = text("CELERY_BROKER_URL")
+CELERY_INSTALLED = find_spec("celery") is not None
+# Where Celery is asked for and missing, a check says so; the database takes the jobs meanwhile.
+TASKS = {
+    "default": {
+        "BACKEND": "callcenter.celery_backend.CeleryBackend"
+        if CELERY_BROKER_URL and CELERY_INSTALLED
+        else "django_tasks_db.DatabaseBackend"
+    }
+}
 
 LOGIN_URL = "/admin/login/"
 LOGIN_REDIRECT_URL = "/admin/"

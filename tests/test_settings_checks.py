@@ -54,6 +54,7 @@ WRONG_VALUES: list[tuple[str, str, Any]] = [
     ("E021", "PUBLIC_BASE_URL", "calls.example.com"),
     ("E022", "RETELL_WEBHOOK_KEYS", ["one", "two", "three"]),
     ("E023", "LOG_LEVEL", "LOUD"),
+    ("E024", "CELERY_BROKER_URL", "redis://127.0.0.1:6379/0"),
 ]
 RIGHT_VALUES: list[tuple[str, Any]] = [
     ("CALLING_HOURS", "00:00-24:00"),

@@ -3,9 +3,13 @@ from __future__ import annotations
 import os
 import socket
 import threading
+from argparse import ArgumentParser
 from typing import Any
 
+import structlog
+from django.conf import settings
 from django.db import DatabaseError, connection
+from django.tasks import default_task_backend
 from django_tasks_db.management.commands.db_worker import Command as TasksWorker
 
 from callcenter.checks import refuse_without_settings
@@ -13,9 +17,22 @@ from calls.dialer import gate
 from calls.dialer.loop import HEARTBEAT_S
 from calls.models.clock import database_now
 
+log = structlog.get_logger(__name__)
+
+JOBS_AT_ONCE = 2
+"""Processes of one Celery worker. Without Celery a worker does one job at a time."""
+
 
 class Command(TasksWorker):
-    """The library's worker, with our settings asked for and a heartbeat beside it."""
+    """The library's worker, or Celery's where a broker is set; our settings asked for, and a heartbeat."""
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        if settings.CELERY_BROKER_URL:
+            parser.add_argument(
+                "--no-reload", action="store_true", help="as without Celery; it never reloads"
+            )
+        else:
+            super().add_arguments(parser)
 
     def handle(self, *args: Any, **options: Any) -> None:
         refuse_without_settings("db_worker")
@@ -23,7 +40,11 @@ class Command(TasksWorker):
         beating = threading.Thread(target=_beat, args=(stopping,), name="heartbeat", daemon=True)
         beating.start()
         try:
-            super().handle(*args, **options)
+            if settings.CELERY_BROKER_URL:
+                backend: Any = default_task_backend
+                backend.work(at_once=JOBS_AT_ONCE, log_level=settings.LOG_LEVEL)
+            else:
+                super().handle(*args, **options)
         finally:
             stopping.set()
 
@@ -34,4 +55,7 @@ def _beat(stopping: threading.Event) -> None:
         try:
             gate.beat(name, "worker", now=database_now(), detail={"pid": os.getpid()})
         except DatabaseError:
+            log.warning("no heartbeat: the database is away")
+        finally:
+            # Celery forks this process: nothing open is handed on.
             connection.close()
