@@ -45,9 +45,16 @@ def wheel_programs() -> Path:
 class Cluster:
     """`with Cluster(debian_programs()) as server:` runs one; `server.url` is its DATABASE_URL."""
 
-    def __init__(self, programs: Path) -> None:
+    def __init__(self, programs: Path, *, durable: bool = False) -> None:
+        """`durable`: as in production, a commit is on disk; else faster and gone with the power."""
         self._programs = programs
+        self._durable = durable
         self._server: subprocess.Popen[bytes] | None = None
+
+    @property
+    def home(self) -> Path:
+        """Where its Unix socket is."""
+        return self._home
 
     @property
     def url(self) -> str:
@@ -106,10 +113,10 @@ class Cluster:
             "listen_addresses": "",
             "unix_socket_directories": str(self._home),
             "max_connections": "200",
-            "fsync": "off",
-            "full_page_writes": "off",
             "logging_collector": "off",
         }
+        if not self._durable:
+            settings |= {"fsync": "off", "full_page_writes": "off"}
         with (self._home / "log").open("wb") as log:
             self._server = subprocess.Popen(
                 [

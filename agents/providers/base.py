@@ -450,6 +450,10 @@ class Provider(ABC):
         """Raises Unreadable."""
 
     @abstractmethod
+    def read_live(self, body: bytes) -> CallFacts | None:
+        """What is being said right now, if that is what the body tells; cheap for every other body."""
+
+    @abstractmethod
     def read_call(self, body: bytes) -> CallFacts:
         """Read a stored look-up again. Raises Unreadable."""
 

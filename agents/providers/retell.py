@@ -327,6 +327,9 @@ class RetellProvider(Provider):
     def read_event(self, body: bytes) -> ProviderEvent:
         return reading.read_event(body)
 
+    def read_live(self, body: bytes) -> CallFacts | None:
+        return reading.read_live(body)
+
     def read_call(self, body: bytes) -> CallFacts:
         return reading.read_fetched(reading.read_object(body))
 

@@ -6,6 +6,7 @@ import hashlib
 from datetime import datetime
 
 from agents.providers.base import Report
+from calls.lifecycle import inbox
 from calls.models import WebhookEvent
 from calls.models.webhook_event import EventSource
 
@@ -53,4 +54,4 @@ def _store(
         provider_call_id=provider_call_id,
         name=name,
     )
-    WebhookEvent.objects.bulk_create([event], ignore_conflicts=True)
+    inbox.write(event)

@@ -1,0 +1,145 @@
+"""How stored events reach the disk: one at a time, or in groups by one thread a process that serves.
+
+A commit that waits for the disk costs the same for one row and for thirty, so a busy door hands its rows
+to one writer and answers when the group is committed. Correctness needs none of it: without `open_group`
+each row is written where it came.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from dataclasses import dataclass, field
+
+import structlog
+from django.db import DatabaseError, close_old_connections, connection, connections
+
+from calls.models import WebhookEvent
+
+log = structlog.get_logger(__name__)
+
+LONGEST_GROUP = 64
+WAITS_S = 8.0
+"""Before the phone company gives up after ten seconds; it sends the event again."""
+
+
+class NotStored(Exception):
+    """The row is not known to be on disk; whoever sent it must send it again."""
+
+
+@dataclass(eq=False, slots=True)
+class _Waiting:
+    event: WebhookEvent
+    done: threading.Event = field(default_factory=threading.Event)
+    error: Exception | None = None
+
+
+class GroupWriter:
+    """One thread that commits what many requests brought."""
+
+    def __init__(self) -> None:
+        self._waiting: list[_Waiting] = []
+        self._something = threading.Condition()
+        self._thread: threading.Thread | None = None
+        self._pid = 0
+        self._closed = False
+
+    def store(self, event: WebhookEvent) -> None:
+        """Committed when this returns. Raises NotStored, after 8 s at the latest."""
+        entry = _Waiting(event)
+        with self._something:
+            # A thread does not follow into a forked process.
+            if self._thread is None or self._pid != os.getpid():
+                self._pid = os.getpid()
+                self._thread = threading.Thread(target=self._write_until_closed, name="inbox", daemon=True)
+                self._thread.start()
+            self._waiting.append(entry)
+            self._something.notify()
+        if not entry.done.wait(WAITS_S):
+            raise NotStored("The database did not answer in time.")
+        if entry.error is not None:
+            raise NotStored(str(entry.error)) from entry.error
+
+    def close(self) -> None:
+        """Write what waits, end the thread, give its connection back."""
+        with self._something:
+            self._closed = True
+            self._something.notify()
+        if self._thread is not None:
+            self._thread.join()
+
+    def _write_until_closed(self) -> None:
+        try:
+            while group := self._next_group():
+                try:
+                    self._write(group)
+                except Exception as error:
+                    log.exception("the inbox could not write", rows=len(group))
+                    for entry in group:
+                        entry.error = entry.error or error
+                for entry in group:
+                    entry.done.set()
+        finally:
+            connections.close_all()
+
+    def _next_group(self) -> list[_Waiting]:
+        """Waits for one; empty when closed and nothing is left."""
+        with self._something:
+            while not self._waiting and not self._closed:
+                self._something.wait()
+            group = self._waiting[:LONGEST_GROUP]
+            del self._waiting[:LONGEST_GROUP]
+            return group
+
+    def _write(self, group: list[_Waiting]) -> None:
+        try:
+            write_rows([entry.event for entry in group])
+        except DatabaseError as error:
+            log.warning("a group is written row by row", rows=len(group), why=str(error))
+            # A broken connection is replaced here; a bad row must not fail its neighbours.
+            close_old_connections()
+            for entry in group:
+                try:
+                    write_rows([entry.event])
+                except DatabaseError as problem:
+                    entry.error = problem
+                    close_old_connections()
+
+
+def write_rows(events: list[WebhookEvent]) -> None:
+    """In one statement. A repeat collides with its key and changes nothing.
+
+    Not `bulk_create(ignore_conflicts=True)`: SQLite's OR IGNORE drops a row that breaks any constraint,
+    silently, and what was answered with 200 would be lost.
+    """
+    fields = [field for field in WebhookEvent._meta.concrete_fields if not field.primary_key]
+    names = ", ".join(connection.ops.quote_name(str(field.column)) for field in fields)
+    row = f"({', '.join(['%s'] * len(fields))})"
+    values = [
+        field.get_db_prep_save(getattr(event, field.attname), connection)
+        for event in events
+        for field in fields
+    ]
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"INSERT INTO {WebhookEvent._meta.db_table} ({names}) VALUES {', '.join([row] * len(events))}"  # noqa: S608  our own names
+            " ON CONFLICT (key) DO NOTHING",
+            values,
+        )
+
+
+_group: GroupWriter | None = None
+
+
+def open_group() -> None:
+    """From now on this process writes in groups: for one that does nothing but serve."""
+    global _group
+    _group = GroupWriter()
+
+
+def write(event: WebhookEvent) -> None:
+    """One row, committed when this returns. Raises NotStored or DatabaseError."""
+    if _group is None or connection.in_atomic_block:
+        write_rows([event])
+    else:
+        _group.store(event)

@@ -1,0 +1,106 @@
+"""Rows that many requests bring are committed in groups: none is lost, none fails for its neighbour."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+
+import pytest
+from django.db import connection
+from django.utils import timezone
+
+from calls.lifecycle import inbox
+from calls.lifecycle.facts import event_key
+from calls.lifecycle.inbox import GroupWriter, NotStored
+from calls.models import WebhookEvent
+
+pytestmark = pytest.mark.django_db(transaction=True)
+TOGETHER = 40
+
+
+def event(number: int, **fields: object) -> WebhookEvent:
+    body = f'{{"number": {number}}}'.encode()
+    now = timezone.now()
+    values = {"key": event_key("webhook", "current", body), "body": body} | fields
+    return WebhookEvent(received_at=now, next_try_at=now, **values)
+
+
+@pytest.fixture
+def writer() -> Iterator[GroupWriter]:
+    started = GroupWriter()
+    yield started
+    started.close()
+
+
+def all_at_once(store: Callable[[WebhookEvent], None], events: list[WebhookEvent]) -> list[Future[None]]:
+    barrier = threading.Barrier(len(events))
+
+    def one(row: WebhookEvent) -> None:
+        barrier.wait(10)
+        store(row)
+
+    with ThreadPoolExecutor(len(events)) as pool:
+        return [pool.submit(one, row) for row in events]
+
+
+def test_what_came_together_is_there_when_each_is_answered(writer: GroupWriter) -> None:
+    found = all_at_once(writer.store, [event(number) for number in range(TOGETHER)])
+    assert [answer.exception() for answer in found] == [None] * TOGETHER
+    assert WebhookEvent.objects.count() == TOGETHER
+
+
+def test_few_commits_serve_many(writer: GroupWriter, monkeypatch: pytest.MonkeyPatch) -> None:
+    groups: list[int] = []
+    write_rows = inbox.write_rows
+
+    def slow(events: list[WebhookEvent]) -> None:
+        groups.append(len(events))
+        time.sleep(0.05)
+        write_rows(events)
+
+    monkeypatch.setattr(inbox, "write_rows", slow)
+    all_at_once(writer.store, [event(number) for number in range(TOGETHER)])
+    assert sum(groups) == TOGETHER
+    assert len(groups) <= 4
+
+
+def test_a_row_that_cannot_be_kept_fails_alone(writer: GroupWriter) -> None:
+    events = [event(number) for number in range(TOGETHER)]
+    events[7] = event(7, state="nonsense")
+    found = all_at_once(writer.store, events)
+    refused = [number for number, answer in enumerate(found) if isinstance(answer.exception(), NotStored)]
+    assert refused == [7]
+    assert WebhookEvent.objects.count() == TOGETHER - 1
+
+
+def test_a_repeat_within_a_group_is_kept_once(writer: GroupWriter) -> None:
+    found = all_at_once(writer.store, [event(1) for _ in range(8)])
+    assert [answer.exception() for answer in found] == [None] * 8
+    assert WebhookEvent.objects.count() == 1
+
+
+def test_a_database_that_is_away_is_said_and_not_waited_for(
+    writer: GroupWriter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(inbox, "WAITS_S", 0.2)
+    held = threading.Event()
+    monkeypatch.setattr(inbox, "write_rows", lambda events: held.wait(10))
+    try:
+        with pytest.raises(NotStored):
+            writer.store(event(1))
+    finally:
+        held.set()
+
+
+@pytest.mark.postgresql
+def test_a_database_that_came_back_is_written_to_again(writer: GroupWriter) -> None:
+    writer.store(event(1))
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+            " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+        )
+    writer.store(event(2))
+    assert WebhookEvent.objects.count() == 2
