@@ -15,12 +15,14 @@ from django.utils import timezone
 
 from agents.models import Agent
 from calls.models import (
+    Adoption,
     ApiKey,
     Call,
     CallBack,
     CallBatch,
     CallRequest,
     CallStatus,
+    CallStep,
     Direction,
     Gate,
     Lead,
@@ -70,6 +72,17 @@ def make_key(**fields: Any) -> ApiKey:
     )
 
 
+def make_step(**fields: Any) -> CallStep:
+    return CallStep.objects.create(**{"call": make_call("unconfirmed"), "at": timezone.now(), **fields})
+
+
+def make_adoption(**fields: Any) -> Adoption:
+    now = timezone.now()
+    return Adoption.objects.create(
+        **{"cause": "restored", "asked_at": now, "since": now, "next_try_at": now, **fields}
+    )
+
+
 def make_import(**fields: Any) -> LeadImport:
     return LeadImport.objects.create(**{"file_name": "leads.csv", "content": b"", **fields})
 
@@ -114,6 +127,10 @@ REFUSED: list[tuple[str, Callable[[], object]]] = [
     ("outbound_call_has_a_due_time", lambda: change(make_call(), due_at=None)),
     ("dialing_call_has_a_token_and_a_lease", lambda: change(make_call("dialing"), place_token=None)),
     ("dialing_call_has_a_token_and_a_lease", lambda: change(make_call("dialing"), lease_until=None)),
+    ("judgement_is_known", lambda: change(make_call("ended"), judged="perhaps")),
+    ("step_kind_is_known", lambda: make_step(kind="hope")),
+    ("adoption_cause_is_known", lambda: make_adoption(cause="whim")),
+    ("one_open_adoption_per_cause", lambda: twice(make_adoption)),
     ("local_hour_is_an_hour", lambda: change(make_call(), local_hour=24)),
     ("request_via_is_known", lambda: make_request(via="pigeon")),
     ("batch_state_is_known", lambda: change(CallBatch.objects.create(), state="lost")),

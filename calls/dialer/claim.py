@@ -8,11 +8,12 @@ from datetime import datetime, timedelta
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import Count, QuerySet
+from django.db.models import Count, Q, QuerySet
 from django.utils.translation import gettext as _
 
 from agents.models import Agent
 from agents.providers.base import PlaceOrder, Provider, ProviderError
+from calls.dialer import replay
 from calls.dialer.ask import end_unplaced
 from calls.dialer.gate import pace_interval, stop_state
 from calls.eligibility import Verdict, recheck
@@ -36,13 +37,15 @@ class Nothing:
 
 def claim_next(provider: Provider) -> Call | Nothing:
     """1. The capacity gate, so that two dialers do not both take the last slot.
-    2. The stop, the account and the capacity itself.
+    2. The stop, the account and the capacity itself. A replay may go on in the slot its call still holds.
     3. Each line with due calls whose pace and breaker let one go: its gate, then its next call.
     4. What may not be made is moved to when it may, or ended, in the same pass.
     Locked rows are passed over, never waited for. Before all that, one look without any lock: an idle
     dialer must cost nothing, and on SQLite every transaction here keeps all writers waiting.
     """
-    if not Call.objects.due(database_now()).exists():
+    now = database_now()
+    replays = replay.wanted(now).exists()
+    if not replays and not Call.objects.due(now).exists():
         return Nothing("empty", 0.2)
     with transaction.atomic():
         capacity = _lock_gate(GateKind.CAPACITY, "all")
@@ -53,14 +56,18 @@ def claim_next(provider: Provider) -> Call | Nothing:
             return Nothing("stopped", 0.5)
         if capacity.closed_until and capacity.closed_until > now:
             return Nothing("account_problem", _seconds(capacity.closed_until - now))
-        if Call.objects.holding_slot(now).count() >= settings.MAX_CONCURRENT_CALLS:
+        room = Call.objects.holding_slot(now).count() < settings.MAX_CONCURRENT_CALLS
+        if not room and not replays:
             return Nothing("capacity", 0.1)
-        return _claim_on_some_line(provider, now)
+        due = _claimable(Call.objects.due(now), now) if room else Call.objects.none()
+        again = _claimable(replay.wanted(now), now) if replays else Call.objects.none()
+        return _claim_on_some_line(provider, now, due, again if room else again.filter(slot_until__gt=now))
 
 
-def _claim_on_some_line(provider: Provider, now: datetime) -> Call | Nothing:
-    due = _claimable(now)
-    lines = list(due.order_by("line").values_list("line", flat=True).distinct())
+def _claim_on_some_line(
+    provider: Provider, now: datetime, due: QuerySet[Call], again: QuerySet[Call]
+) -> Call | Nothing:
+    lines = {*_lines_of(due), *_lines_of(again)}
     if not lines:
         return Nothing("empty", 0.2)
     soonest = 1.0
@@ -73,6 +80,12 @@ def _claim_on_some_line(provider: Provider, now: datetime) -> Call | Nothing:
         if opens > now:
             soonest = min(soonest, _seconds(opens - now))
             continue
+        call = replay.next_wanted(again.filter(line=name), now)
+        if call is not None:
+            line.next_slot_at = now + pace_interval()
+            line.save(update_fields=["next_slot_at"])
+            replay.take(call, now, lease=LEASE)
+            return call
         call = _next_allowed(due.filter(line=name), now)
         if call is None:
             soonest = min(soonest, 0.2)
@@ -90,6 +103,10 @@ def _claim_on_some_line(provider: Provider, now: datetime) -> Call | Nothing:
     return Nothing("pace", soonest)
 
 
+def _lines_of(calls: QuerySet[Call]) -> QuerySet[Call, str]:
+    return calls.order_by("line").values_list("line", flat=True).distinct()
+
+
 def _lock_gate(kind: str, name: str) -> Gate | None:
     locked = Gate.objects.select_for_update(skip_locked=skips_locked_rows())
     row = locked.filter(kind=kind, name=name).first()
@@ -103,15 +120,18 @@ def _next_slot(line: str, now: datetime) -> datetime:
     return (row.next_slot_at if row else None) or now
 
 
-def _claimable(now: datetime) -> QuerySet[Call]:
-    """Due calls without those of a saturated agent or to somebody who is on the phone with us."""
+def _claimable(calls: QuerySet[Call], now: datetime) -> QuerySet[Call]:
+    """These without those of a saturated agent (unless they hold its slot), and without those to somebody
+    who is on the phone with us.
+    """
     in_use = _in_use(now)
     limited = Agent.objects.filter(max_concurrent_calls__isnull=False).values_list(
         "pk", "max_concurrent_calls"
     )
     saturated = [pk for pk, most in limited if in_use.get(pk, 0) >= (most or 0)]
     talking = Call.objects.filter(direction=Direction.INBOUND, status__in=OPEN).values("counterpart")
-    return Call.objects.due(now).exclude(agent__in=saturated).exclude(counterpart__in=talking)
+    full = Q(agent__in=saturated) & (Q(slot_until__isnull=True) | Q(slot_until__lte=now))
+    return calls.exclude(full).exclude(counterpart__in=talking)
 
 
 def _in_use(now: datetime) -> dict[int, int]:

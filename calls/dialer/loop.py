@@ -23,10 +23,11 @@ from calls.dialer.batches import fill_next, finish_batches
 from calls.dialer.claim import Nothing, claim_next, expire_overdue
 from calls.dialer.place import place
 from calls.dialer.promises import queue_next_promise
+from calls.dialer.replay import replay
 from calls.lifecycle import reconcile
 from calls.lifecycle.apply import apply_next
 from calls.lifecycle.tidy import tidy
-from calls.models import Call
+from calls.models import Call, CallStatus
 from calls.models.clock import database_now
 from calls.people.tasks import resume_stalled
 
@@ -114,21 +115,21 @@ class Dialer:
                     min(claimed.again, 0.2 if claimed.why in ("empty", "pace", "capacity") else 0.5)
                 )
                 return 0.0
-        place(claimed, self.provider)
+        send(claimed, self.provider)
         return 0.0
 
     def step_apply(self) -> float:
         return 0.0 if apply_next(now=timezone.now()) else 0.1
 
     def step_settle(self) -> float:
-        now = timezone.now()
+        now = database_now()
         again = settle.recover_next_claim()
         again = settle.settle_next(self.provider, now=now) or again
-        expire_overdue(now=database_now())
+        expire_overdue(now=now)
         return 0.0 if again else 0.5
 
     def step_look(self) -> float:
-        now = timezone.now()
+        now = database_now()
         again = reconcile.look_at_quiet(self.provider, now=now)
         again = reconcile.look_for_analysis(self.provider, now=now) or again
         return 0.1 if again else 0.5
@@ -155,6 +156,11 @@ class Dialer:
         return HEARTBEAT_S
 
 
+def send(claimed: Call, provider: Provider) -> None:
+    """A claim that left its call unconfirmed is a replay."""
+    (replay if claimed.status == CallStatus.UNCONFIRMED else place)(claimed, provider)
+
+
 def _lend_connection_back() -> None:
     """A thread that waits needs no connection: a dozen share the pool. SQLite keeps its file open."""
     if connection.vendor == "postgresql":
@@ -173,7 +179,7 @@ def run_once(provider: Provider) -> int:
         dialer.step_settle()
         claimed = claim_next(provider)
         if isinstance(claimed, Call):
-            place(claimed, provider)
+            send(claimed, provider)
             placed += 1
             continue
         if claimed.why == "pace" and claimed.again <= 1.0:

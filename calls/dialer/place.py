@@ -28,7 +28,7 @@ from calls.dialer.ask import end_unplaced
 from calls.eligibility import Verdict, hours, recheck
 from calls.lifecycle import schedule
 from calls.lifecycle.apply import apply_again
-from calls.models import Call, CallStatus, DoNotCall, Outcome
+from calls.models import Call, CallStatus, CallStep, DoNotCall, Outcome, StepKind
 from calls.models.clock import ClockNow, database_now
 
 log = structlog.get_logger(__name__)
@@ -144,6 +144,8 @@ def accepted(call_id: UUID, answer: Accepted) -> None:
                 + (schedule.quiet_after(0) if answer.provider_call_id else schedule.after_sending(0)),
                 "looks": 0,
             }
+        elif call.status == CallStatus.ENDED and call.outcome == Outcome.UNKNOWN:
+            fields |= {"final": False, "next_look_at": now + schedule.quiet_after(0), "looks": 0}
         if answer.provider_call_id and call.provider_call_id not in ("", answer.provider_call_id):
             fields["incident"] = _("The phone company knows this call under two ids: %(a)s and %(b)s.") % {
                 "a": call.provider_call_id,
@@ -220,8 +222,12 @@ def mark_unconfirmed(call: Call, why: str, *, now: datetime) -> None:
         not_now_reason=why[:300],
         next_look_at=call.sent_at + schedule.after_sending(0),
         slot_until=call.sent_at + schedule.SLOT_UNCONFIRMED,
+        lease_until=None,
         looks=0,
+        looks_unanswered=0,
+        replay_wanted=False,
     )
+    CallStep.objects.create(call=call, kind=StepKind.SENT, at=call.sent_at, answer=why[:300])
 
 
 def _mine(call_id: UUID, token: UUID) -> Call | None:

@@ -8,10 +8,9 @@ import structlog
 from django.db import transaction
 from django.utils.translation import gettext as _
 
-from agents.providers.base import Provider, ProviderError
+from agents.providers.base import Provider
 from calls.dialer.place import mark_unconfirmed
-from calls.lifecycle import schedule
-from calls.lifecycle.facts import store_lookup
+from calls.lifecycle import reconcile, schedule
 from calls.models import Call, CallStatus, Outcome
 from calls.models.clock import database_now, skips_locked_rows
 
@@ -34,33 +33,41 @@ def recover_next_claim() -> bool:
                 status=CallStatus.QUEUED, place_token=None, lease_until=None, slot_until=None
             )
         else:
-            mark_unconfirmed(call, "the process that placed it went silent", now=database_now())
+            mark_unconfirmed(
+                call, _("The program that sent it stopped before an answer came."), now=database_now()
+            )
     log.warning("claim recovered", call=str(call.pk), sent=call.sent_at is not None)
     return True
 
 
 def settle_next(provider: Provider, *, now: datetime) -> bool:
-    """Look one unconfirmed call up. Evidence goes to the inbox; no evidence in time: unknown."""
+    """Look one unconfirmed call up. Evidence goes to the inbox; no evidence in time: unknown.
+
+    A look that found nothing may let the request go out again: claimed like any other (`replay`).
+    """
     call = _take_due(now)
     if call is None:
         return False
     assert call.sent_at is not None
-    try:
-        reports = provider.find_call(str(call.pk), to_number=call.counterpart, since=call.sent_at)
-    except ProviderError as error:
-        Call.objects.filter(pk=call.pk).update(
-            looks_unanswered=call.looks_unanswered + 1, not_now_reason=f"look-up: {error}"[:300]
-        )
-        reports = []
-    for report in reports:
-        store_lookup(report, now=now)
-    if not reports and now >= call.sent_at + schedule.unknown_after():
+    found = reconcile.look(provider, call, now=now)
+    closes = call.sent_at + schedule.unknown_after()
+    # What was found is applied within seconds; what cannot be applied must not keep the call open for ever.
+    if now >= (closes + schedule.quiet_after(3) if found else closes):
         _give_up(call)
+    elif (
+        not found
+        and provider.idempotent
+        and schedule.replay_follows(call.looks, answered=found is False, unanswered=call.looks_unanswered)
+    ):
+        Call.objects.filter(pk=call.pk, status=CallStatus.UNCONFIRMED).update(replay_wanted=True)
     return True
 
 
 def _take_due(now: datetime) -> Call | None:
-    """The next due look, its successor already written down: a process killed here delays, never repeats."""
+    """The next due look, its successor already written down: a process killed here delays, never repeats.
+
+    What an earlier look allowed is taken back: only the newest one counts.
+    """
     due_calls = Call.objects.filter(status=CallStatus.UNCONFIRMED, next_look_at__lte=now).order_by(
         "next_look_at"
     )
@@ -71,10 +78,11 @@ def _take_due(now: datetime) -> Call | None:
         if call is None or call.sent_at is None:
             return None
         call.looks += 1
+        call.replay_wanted = False
         last = call.looks >= len(schedule.AFTER_SENDING)
         due = call.sent_at + (schedule.unknown_after() if last else schedule.after_sending(call.looks))
         call.next_look_at = max(due, now + schedule.after_sending(0))
-        call.save(update_fields=["looks", "next_look_at"])
+        call.save(update_fields=["looks", "next_look_at", "replay_wanted"])
         return call
 
 
@@ -90,7 +98,9 @@ def _give_up(call: Call) -> None:
             outcome=Outcome.UNKNOWN,
             ended_at=now,
             slot_until=None,
+            lease_until=None,
+            replay_wanted=False,
             outcome_evidence=_("Nothing was heard of it for an hour after it was sent."),
-            next_look_at=now + schedule.unknown_after(),
+            next_look_at=schedule.next_unknown_look(locked.sent_at or now, now=now),
             looks=0,
         )

@@ -203,7 +203,11 @@ def _calls_in_the_way(numbers: set[str], *, now: datetime, besides: Call | None)
     found = Call.objects.filter(counterpart__in=numbers).filter(
         ~Q(status=CallStatus.ENDED)
         | Q(
-            status=CallStatus.ENDED, outcome=Outcome.UNKNOWN, disposition="", ended_at__gt=now - UNKNOWN_HOLDS
+            status=CallStatus.ENDED,
+            outcome=Outcome.UNKNOWN,
+            disposition="",
+            judged="",
+            ended_at__gt=now - UNKNOWN_HOLDS,
         )
     )
     if besides is not None:

@@ -107,7 +107,8 @@ def _apply(event: WebhookEvent, *, now: datetime) -> None:
         event.state = EventState.IGNORED
         return
     event.provider_call_id = facts.provider_call_id[:120]
-    event.call_uuid = _as_uuid(facts.call_uuid)
+    # Found by number and time, the facts name no id of ours: then the one it was looked up for counts.
+    event.call_uuid = _as_uuid(facts.call_uuid) or event.call_uuid
     call = _find_call(event, facts, now=now)
     if call is None:
         old = now - event.received_at > FOREIGN_AFTER
@@ -237,7 +238,7 @@ def _position(call: Call, derived: Derived, *, now: datetime) -> dict[str, Any]:
     fields["ended_at"] = derived.columns["ended_at"] or call.ended_at or now
     if derived.stage == Stage.ANALYSED:
         fields |= {"final": True, "next_look_at": None, "analysed_at": call.analysed_at or now}
-    elif call.status != CallStatus.ENDED or call.next_look_at is None:
+    elif call.status != CallStatus.ENDED or call.outcome == Outcome.UNKNOWN or call.next_look_at is None:
         first = schedule.analysis_due(0)
         assert first is not None
         fields |= {"final": False, "next_look_at": now + first, "looks": 0}

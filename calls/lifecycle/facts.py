@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from datetime import datetime
+from uuid import UUID
 
 from agents.providers.base import Report
 from calls.lifecycle import inbox
@@ -20,8 +21,13 @@ def store_webhook(body: bytes, *, signature: str, contract: str, now: datetime) 
     _store(body, source=EventSource.WEBHOOK, contract=contract, signature=signature[:300], now=now)
 
 
-def store_lookup(report: Report, *, now: datetime, contract: str = "current") -> None:
-    """What a look-up answered is a fact like any other, so a call can be derived again without asking."""
+def store_lookup(
+    report: Report, *, now: datetime, contract: str = "current", call_uuid: UUID | None = None
+) -> None:
+    """What a look-up answered is a fact like any other, so a call can be derived again without asking.
+
+    `call_uuid`: the call it was looked up for, which counts where the facts themselves name none.
+    """
     _store(
         report.body,
         source=EventSource.LOOKUP,
@@ -30,6 +36,7 @@ def store_lookup(report: Report, *, now: datetime, contract: str = "current") ->
         now=now,
         provider_call_id=report.facts.provider_call_id,
         name="look-up",
+        call_uuid=call_uuid,
     )
 
 
@@ -42,6 +49,7 @@ def _store(
     now: datetime,
     provider_call_id: str = "",
     name: str = "",
+    call_uuid: UUID | None = None,
 ) -> None:
     event = WebhookEvent(
         key=event_key(source, contract, body),
@@ -53,5 +61,6 @@ def _store(
         next_try_at=now,
         provider_call_id=provider_call_id,
         name=name,
+        call_uuid=call_uuid,
     )
     inbox.write(event)

@@ -10,13 +10,13 @@ from datetime import datetime, timedelta
 
 import structlog
 from django.db import transaction
-from django.db.models import Q
+from django.db.models import F, Q
 from django.utils.translation import gettext as _
 
-from agents.providers.base import NotFound, Provider, ProviderError, Report, Stage
+from agents.providers.base import NotFound, Provider, ProviderError, Stage
 from calls.lifecycle import schedule
 from calls.lifecycle.facts import store_lookup
-from calls.models import Call, CallStatus, Outcome
+from calls.models import Call, CallStatus, CallStep, Outcome, StepKind
 from calls.models.clock import database_now, skips_locked_rows
 
 log = structlog.get_logger(__name__)
@@ -44,17 +44,41 @@ def look_at_quiet(provider: Provider, *, now: datetime) -> bool:
                 else report
             )
             store_lookup(whole, now=now)
-        for call in due:
-            if not call.provider_call_id:
-                for report in _find(provider, call):
-                    store_lookup(report, now=now)
     except ProviderError as error:
-        log.warning("look-up failed", calls=len(due), why=str(error))
-        return True
-    for call in known.values():
+        log.warning("look-up failed", calls=len(known), why=str(error))
+        known = {}
+    nowhere = list(known.values())
+    nowhere += [call for call in due if not call.provider_call_id and look(provider, call, now=now) is False]
+    for call in nowhere:
         if call.looks > LOST_AFTER_LOOKS:
             _lost(call)
     return True
+
+
+def look(provider: Provider, call: Call, *, now: datetime) -> bool | None:
+    """Ask for one call by our id, and write down what came of it.
+
+    True: found, its facts are in the inbox. False: "not there". None: no answer.
+    """
+    try:
+        reports = provider.find_call(
+            str(call.pk), to_number=call.counterpart, since=call.sent_at or call.requested_at
+        )
+    except ProviderError as error:
+        call.looks_unanswered += 1
+        Call.objects.filter(pk=call.pk).update(looks_unanswered=F("looks_unanswered") + 1)
+        _step(call, None, str(error), now=now)
+        log.warning("look-up failed", call=str(call.pk), why=str(error))
+        return None
+    for report in reports:
+        store_lookup(report, now=now, call_uuid=call.pk)
+    told = ", ".join(report.facts.provider_call_id for report in reports)
+    _step(call, bool(reports), told or _("It has no such call."), now=now)
+    return bool(reports)
+
+
+def _step(call: Call, found: bool | None, answer: str, *, now: datetime) -> None:
+    CallStep.objects.create(call=call, kind=StepKind.LOOK, at=now, found=found, answer=answer[:300])
 
 
 def look_for_analysis(provider: Provider, *, now: datetime) -> bool:
@@ -67,19 +91,12 @@ def look_for_analysis(provider: Provider, *, now: datetime) -> bool:
         if call.provider_call_id:
             store_lookup(provider.fetch_call(call.provider_call_id), now=now)
         else:
-            for report in _find(provider, call):
-                store_lookup(report, now=now)
+            look(provider, call, now=now)
     except NotFound:
         log.info("the phone company does not know the call", call=str(call.pk))
     except ProviderError as error:
         log.warning("look-up failed", call=str(call.pk), why=str(error))
     return True
-
-
-def _find(provider: Provider, call: Call) -> list[Report]:
-    return provider.find_call(
-        str(call.pk), to_number=call.counterpart, since=call.sent_at or call.requested_at
-    )
 
 
 def _take(which: Q, *, now: datetime, most: int) -> list[Call]:
@@ -104,11 +121,8 @@ def _plan(call: Call, now: datetime) -> None:
         )
         return
     if call.outcome == Outcome.UNKNOWN:
-        later = [
-            s for s in schedule.AFTER_UNKNOWN if call.sent_at and call.sent_at + schedule.scaled(s) > now
-        ]
-        call.final = not later
-        call.next_look_at = call.sent_at + schedule.scaled(later[0]) if later and call.sent_at else None
+        call.next_look_at = schedule.next_unknown_look(call.sent_at or call.requested_at, now=now)
+        call.final = call.next_look_at is None
         return
     wait = schedule.analysis_due(call.looks)
     call.final = wait is None
@@ -129,7 +143,7 @@ def _lost(call: Call) -> None:
             outcome_evidence=_("The phone company does not know this call any more."),
             ended_at=now,
             slot_until=None,
-            next_look_at=now + schedule.unknown_after(),
+            next_look_at=schedule.next_unknown_look(locked.sent_at or locked.requested_at, now=now),
             looks=0,
         )
 

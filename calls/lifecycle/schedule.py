@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from django.conf import settings
 
-AFTER_SENDING = (5, 15, 45, 75, 105, 405, 705, 1005, 1305, 1605, 1905, 2205, 2505, 2700)
+AFTER_SENDING = (5, 15, 45, 75, 105, 345, 645, 945, 1245, 1545, 1845, 2145, 2445, 2700)
 """Seconds after `sent_at` at which an unconfirmed call is looked up."""
+REPLAY_WHEN_NOT_THERE = frozenset({45, 75, 105})
+"""Looks that are followed by a replay when they answered "not there". Straight after the first look, a
+provider whose list lagged rang three of 150 telephones twice; from 45 s on, none."""
+REPLAY_WHEN_UNANSWERED = frozenset({45, *AFTER_SENDING[5:]})
+"""Looks that are followed by a replay when looks cannot be answered: at 45 s, then every five minutes."""
+REPLAY_UNTIL_S = 3000
+"""No replay later after `sent_at` than this: the provider forgets the idempotency key after an hour."""
 UNKNOWN_AFTER_S = 3600
 """How long the provider remembers an idempotency key: then it is unknown, for a person to look at."""
 AFTER_UNKNOWN = (7200, 21600, 43200, 86400)
@@ -35,8 +42,30 @@ def after_sending(looks: int) -> timedelta:
     return scaled(AFTER_SENDING[min(looks, len(AFTER_SENDING) - 1)])
 
 
+def replay_follows(look: int, *, answered: bool, unanswered: int) -> bool:
+    """May the request go out again after the `look`th look (from 1), which found no call?
+
+    `answered`: this look said "not there". `unanswered`: how many so far, this one included, said nothing.
+    """
+    if look > len(AFTER_SENDING):
+        return False
+    seconds = AFTER_SENDING[look - 1]
+    return (answered and seconds in REPLAY_WHEN_NOT_THERE) or (
+        unanswered > 0 and seconds in REPLAY_WHEN_UNANSWERED
+    )
+
+
+def replay_until() -> timedelta:
+    return scaled(REPLAY_UNTIL_S)
+
+
 def unknown_after() -> timedelta:
     return scaled(UNKNOWN_AFTER_S)
+
+
+def next_unknown_look(since: datetime, *, now: datetime) -> datetime | None:
+    """The next look for a call whose outcome is unknown; `since`: when it was sent. None: a day is over."""
+    return next((since + scaled(s) for s in AFTER_UNKNOWN if since + scaled(s) > now), None)
 
 
 def quiet_after(looks: int) -> timedelta:

@@ -1,19 +1,21 @@
 """Demand: whom to call, when, what happened."""
 
 from calls.models.access import ApiKey
+from calls.models.adoption import Adoption, AdoptionCause
 from calls.models.batch import CallBatch
 from calls.models.call import (
     AnsweredBy,
     Call,
-    CallRequest,
     CallStatus,
     Direction,
     Disposition,
+    Judgement,
     Outcome,
     Priority,
     Sentiment,
     Via,
 )
+from calls.models.call_parts import CallRequest, CallStep, StepKind
 from calls.models.callback import CallBack
 from calls.models.do_not_call import DoNotCall
 from calls.models.gate import Gate, Heartbeat
@@ -23,6 +25,8 @@ from calls.models.transcript import Transcript
 from calls.models.webhook_event import LiveTranscript, SignatureRefusal, WebhookEvent
 
 __all__ = [
+    "Adoption",
+    "AdoptionCause",
     "AnsweredBy",
     "ApiKey",
     "Call",
@@ -30,11 +34,13 @@ __all__ = [
     "CallBatch",
     "CallRequest",
     "CallStatus",
+    "CallStep",
     "Direction",
     "Disposition",
     "DoNotCall",
     "Gate",
     "Heartbeat",
+    "Judgement",
     "Lead",
     "LeadImport",
     "LeadList",
@@ -48,6 +54,7 @@ __all__ = [
     "Priority",
     "Sentiment",
     "SignatureRefusal",
+    "StepKind",
     "Transcript",
     "Via",
     "WebhookEvent",

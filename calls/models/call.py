@@ -57,7 +57,7 @@ class Outcome(models.TextChoices):
     FAILED = "failed", _("Failed")
     CANCELED = "canceled", _("Cancelled")
     EXPIRED = "expired", _("Expired before it could be made")
-    UNKNOWN = "unknown", _("Not known: needs a look")
+    UNKNOWN = "unknown", _("Not known")
 
 
 class AnsweredBy(models.TextChoices):
@@ -104,11 +104,21 @@ class Via(models.TextChoices):
     TEST = "test", _("Test call")
 
 
+class Judgement(models.TextChoices):
+    """What a person says of a call of which the phone company does not say it, or of an incident."""
+
+    CALLED = "called", _("It was called")
+    NOT_CALLED = "not_called", _("It was not called")
+    AGAIN = "again", _("Called again")
+    SEEN = "seen", _("Seen")
+
+
+NOT_DECIDED = Q(judged="")
 NEEDS_A_LOOK = (
-    Q(status=CallStatus.ENDED, outcome=Outcome.UNKNOWN, disposition="")
+    Q(status=CallStatus.ENDED, outcome=Outcome.UNKNOWN, disposition="") & NOT_DECIDED
     | Q(disposition=Disposition.REVIEW)
     | Q(disposition="", proposed_disposition=Disposition.REVIEW)
-    | ~Q(incident="")
+    | ~Q(incident="") & NOT_DECIDED
 )
 """Calls that wait for a person: `stats.definitions` says of each what for."""
 
@@ -145,7 +155,7 @@ class CallQuerySet(models.QuerySet["Call"]):
         return self.filter(slot_until__gt=now)
 
     def due(self, now: datetime) -> Self:
-        return self.filter(status=CallStatus.QUEUED, due_at__lte=now)
+        return self.filter(status=CallStatus.QUEUED, due_at__lte=now, look_first=False)
 
     def outbound(self) -> Self:
         return self.filter(direction=Direction.OUTBOUND)
@@ -213,6 +223,10 @@ class Call(models.Model):
     request_body = models.BinaryField(null=True, blank=True)
     sent_at = models.DateTimeField(_("sent"), null=True, blank=True)
     replayed_at = models.DateTimeField(null=True, blank=True)
+    replay_wanted = models.BooleanField(default=False)
+    """The last look answered "not there", or cannot be answered: the same request may go out again."""
+    look_first = models.BooleanField(default=False)
+    """The rows were restored: it may have been placed since, and is looked up before it is claimed."""
     slot_until = models.DateTimeField(null=True, blank=True)
     cancel_requested_at = models.DateTimeField(_("cancelling since"), null=True, blank=True)
     cancel_reason = models.CharField(_("why cancelled"), max_length=300, blank=True)
@@ -252,6 +266,11 @@ class Call(models.Model):
     transfer_to = models.CharField(_("transferred to"), max_length=120, blank=True)
     final = models.BooleanField(_("nothing more to come"), default=False)
     incident = models.CharField(_("incident"), max_length=300, blank=True)
+    judged = models.CharField(_("what a person says"), max_length=10, choices=Judgement, blank=True)
+    judged_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.SET_NULL, related_name="+"
+    )
+    judged_at = models.DateTimeField(null=True, blank=True)
 
     # Means something (calls.dispositions)
     proposed_disposition = models.CharField(
@@ -330,6 +349,9 @@ class Call(models.Model):
                 name="dialing_call_has_a_token_and_a_lease",
             ),
             models.CheckConstraint(
+                condition=Q(judged="") | Q(judged__in=Judgement.values), name="judgement_is_known"
+            ),
+            models.CheckConstraint(
                 condition=Q(local_hour__isnull=True) | Q(local_hour__lte=23), name="local_hour_is_an_hour"
             ),
         ]
@@ -347,6 +369,12 @@ class Call(models.Model):
             # dialer.settle and lifecycle.reconcile: whose next look is due.
             models.Index(
                 fields=["next_look_at"], condition=Q(next_look_at__isnull=False), name="call_looks_due"
+            ),
+            # dialer.replay: what may be sent again, by line.
+            models.Index(fields=["line"], condition=Q(replay_wanted=True), name="call_replays"),
+            # dialer.adopt: what is looked up before it is claimed.
+            models.Index(
+                fields=["priority", "due_at"], condition=Q(look_first=True), name="call_looks_first"
             ),
             # dialer.settle: leases that ran out.
             models.Index(fields=["lease_until"], condition=Q(status="dialing"), name="call_leases"),
@@ -408,29 +436,3 @@ class Call(models.Model):
     def meaning(self) -> str:
         """A person's word, else what the analysis proposes."""
         return self.disposition or self.proposed_disposition
-
-
-class CallRequest(models.Model):
-    """Who asked for a call. A call adopted by a second request has two."""
-
-    call = models.ForeignKey(Call, on_delete=models.CASCADE, related_name="requests")
-    user = models.ForeignKey(
-        settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.SET_NULL, related_name="+"
-    )
-    api_key = models.ForeignKey(
-        "calls.ApiKey", null=True, blank=True, on_delete=models.SET_NULL, related_name="+"
-    )
-    via = models.CharField(_("how"), max_length=10, choices=Via)
-    batch = models.ForeignKey(
-        "calls.CallBatch", null=True, blank=True, on_delete=models.SET_NULL, related_name="+"
-    )
-    requested_at = models.DateTimeField(_("when"))
-
-    class Meta:
-        verbose_name = _("request")
-        verbose_name_plural = _("requests")
-        ordering = ["requested_at"]
-        constraints = [models.CheckConstraint(condition=Q(via__in=Via.values), name="request_via_is_known")]
-
-    def __str__(self) -> str:
-        return f"{self.get_via_display()}: {self.user or self.api_key or ''}"

@@ -200,7 +200,7 @@ TO_LOOK_AT = [
         "look_unknown",
         _("Calls whose end is not known"),
         _("Ended calls of which the phone company never said how, and nobody here has said what they meant."),
-        ENDED & Q(outcome=Outcome.UNKNOWN, disposition=""),
+        ENDED & Q(outcome=Outcome.UNKNOWN, disposition="", judged=""),
     ),
     Figure(
         "look_review",
@@ -213,9 +213,9 @@ TO_LOOK_AT = [
         _("Calls with an incident"),
         _(
             "Calls about which the phone company told us something that should not happen, "
-            "such as a second ring."
+            "such as a second ring, and that nobody here has marked as seen."
         ),
-        ~Q(incident=""),
+        ~Q(incident="") & Q(judged=""),
     ),
 ]
 
