@@ -6,6 +6,7 @@ Everything past this file is E.164: '+' and 7 to 15 digits (ITU-T E.164).
 from __future__ import annotations
 
 import re
+import unicodedata
 from functools import lru_cache
 
 import phonenumbers
@@ -13,7 +14,9 @@ from django.core.exceptions import ValidationError
 from django.utils.translation import gettext_lazy as _
 from phonenumbers import timezone as number_zones
 
-E164 = re.compile(r"^\+[1-9]\d{6,14}$")
+E164 = re.compile(r"\+[1-9][0-9]{6,14}")
+# Digits, and what people put between them: spaces, dots, slashes, parentheses, every kind of dash.
+STRANGE = re.compile(r"[^\d+().\-/\s\u2010-\u2015\u2212]")
 SPREADSHEET_DAMAGE = re.compile(r"^\s*\+?\d+([.,]\d+)?[eE]\+?\d+\s*$")
 UNKNOWN_ZONE = "Etc/Unknown"
 SAME_CLOCK = {
@@ -45,39 +48,87 @@ class BadNumber(ValidationError):
 def to_e164(raw: str, *, country: str) -> str:
     """Clean any spelling of a number; `country` (ISO alpha-2) is used when it has no '+' or '00'.
 
-    Raises BadNumber with code `empty`, `spreadsheet`, `unreadable`, `impossible`.
+    Nothing is guessed: what holds anything but a number, or reads as two, is refused.
+    Raises BadNumber with code `empty`, `spreadsheet`, `unreadable`, `extension`, `no_country`, `impossible`.
     """
-    text = str(raw or "").strip()
+    text = _plain(str(raw or ""))
     if not text:
         raise BadNumber(_("There is no phone number."), code="empty")
+    told = {"raw": str(raw).strip()[:40]}
     if SPREADSHEET_DAMAGE.match(text):
         raise BadNumber(
             _("A spreadsheet has damaged this number (%(raw)s): digits are lost. Format the column as text."),
             code="spreadsheet",
-            params={"raw": text},
+            params=told,
         )
-    if text.startswith("00"):
-        text = "+" + text[2:]
     try:
         number = phonenumbers.parse(text, country)
     except phonenumbers.NumberParseException as error:
-        raise BadNumber(
-            _("“%(raw)s” is not a phone number."), code="unreadable", params={"raw": raw}
-        ) from error
+        raise BadNumber(_("“%(raw)s” is not a phone number."), code="unreadable", params=told) from error
     if number.extension:
         raise BadNumber(
-            _("“%(raw)s” has an extension; a direct number is needed."), code="extension", params={"raw": raw}
+            _("“%(raw)s” has an extension; a direct number is needed."), code="extension", params=told
         )
+    _refuse_strange(text, told)
     cleaned = phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
-    if not phonenumbers.is_possible_number(number) or not E164.match(cleaned):
-        raise BadNumber(
-            _("“%(raw)s” has the wrong number of digits."), code="impossible", params={"raw": raw}
-        )
+    _refuse_two_readings(text, number, cleaned, told)
+    if not phonenumbers.is_possible_number(number) or not is_e164(cleaned):
+        raise BadNumber(_("“%(raw)s” has the wrong number of digits."), code="impossible", params=told)
     return cleaned
 
 
+def _plain(raw: str) -> str:
+    """Without what cannot be seen (address books copy marks of direction along), `tel:`, and '00' for '+'."""
+    seen = "".join(sign for sign in raw if unicodedata.category(sign) != "Cf")
+    text = unicodedata.normalize("NFKC", seen).strip()
+    text = re.sub(r"^tel:\s*", "", text, flags=re.IGNORECASE)
+    return "+" + text[2:] if text.startswith("00") else text
+
+
+def _refuse_strange(text: str, told: dict[str, str]) -> None:
+    """phonenumbers reads a number out of a sentence: right for a letter, wrong for a field."""
+    found = STRANGE.search(text)
+    if found:
+        raise BadNumber(
+            _("“%(raw)s” is not a phone number: “%(sign)s” does not belong in one."),
+            code="unreadable",
+            params={**told, "sign": found.group()},
+        )
+    if "+" in text.lstrip("( ")[1:]:
+        raise BadNumber(
+            _("“%(raw)s” is not a phone number: a “+” belongs at its beginning."),
+            code="unreadable",
+            params=told,
+        )
+
+
+def _refuse_two_readings(
+    text: str, national: phonenumbers.PhoneNumber, cleaned: str, told: dict[str, str]
+) -> None:
+    """A number without '+' that is rather one with its country: 4915... in Germany is hardly +49 49 15...
+
+    Which one was meant is not for us to choose: the other telephone belongs to somebody else.
+    """
+    other = "+" + "".join(sign for sign in text if sign.isdecimal())
+    if text.lstrip("( ").startswith("+") or other == cleaned or not is_e164(other):
+        return
+    doubled = other.startswith(f"+{national.country_code}")
+    if phonenumbers.is_valid_number(national) and not doubled:
+        return
+    try:
+        abroad = phonenumbers.is_valid_number(phonenumbers.parse(other))
+    except phonenumbers.NumberParseException:
+        return
+    if abroad:
+        raise BadNumber(
+            _("“%(raw)s” has no “+”: did you mean %(other)s?"),
+            code="no_country",
+            params={**told, "other": other},
+        )
+
+
 def is_e164(text: str) -> bool:
-    return bool(E164.match(text))
+    return bool(E164.fullmatch(text))
 
 
 def pretty(e164: str) -> str:
