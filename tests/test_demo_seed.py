@@ -22,9 +22,20 @@ from agents.sandbox.seeds import NUMBERS
 from agents.sandbox.server import Sandbox
 from agents.sync import sync
 from callcenter.demo import daytime, history, people, seed, zones
+from calls import dialer
 from calls.eligibility import Verdict, decide_many
 from calls.lifecycle.derive import Fact, derive
-from calls.models import Call, CallBack, DoNotCall, Lead, LeadStatus, Transcript, WebhookEvent
+from calls.models import (
+    Call,
+    CallBack,
+    CallBatch,
+    DoNotCall,
+    Lead,
+    LeadStatus,
+    Note,
+    Transcript,
+    WebhookEvent,
+)
 
 EIGHT_HOURS = [datetime(2026, 11, 24, hour, 20, tzinfo=UTC) for hour in range(0, 24, 3)]
 MOMENT = datetime(2026, 11, 24, 15, 20, tzinfo=UTC)
@@ -85,7 +96,7 @@ def test_every_number_is_of_fiction_and_belongs_to_one_person(now: datetime) -> 
 
 def test_the_past_has_weekdays_a_bad_week_a_tired_caller_id_and_agents_that_differ() -> None:
     calls = [call for call in history.plan(people.people(MOMENT), MOMENT) if call.direction == "outbound"]
-    assert 6000 <= len(calls) <= 9500
+    assert 3500 <= len(calls) <= 5000
     by_weekday = Counter(call.at.weekday() for call in calls)
     assert min(by_weekday[day] for day in range(5)) > 3 * max(by_weekday[5], by_weekday[6])
 
@@ -116,6 +127,33 @@ def test_the_past_has_weekdays_a_bad_week_a_tired_caller_id_and_agents_that_diff
     assert all(call.at <= MOMENT - history.LATEST for call in calls)
 
 
+@pytest.mark.parametrize("now", EIGHT_HOURS[::3], ids=lambda now: f"{now:%H:%M}")
+def test_nobody_was_called_too_often_and_most_promises_were_kept(now: datetime) -> None:
+    calls = [call for call in history.plan(people.people(now), now) if call.direction == "outbound"]
+    attempts = Counter(call.person.number for call in calls if call.person)
+    assert max(attempts.values()) <= 9
+    assert sum(n > history.MOST_ATTEMPTS + 1 for n in attempts.values()) < 0.02 * len(attempts)
+    assert 3 < sum(attempts.values()) / len(attempts) < 6
+    asked = [call for call in calls if call.kind == "callback"]
+    assert 0.6 < sum(call.promised for call in calls) / len(asked) < 0.95
+
+
+@pytest.mark.parametrize("now", EIGHT_HOURS[::3], ids=lambda now: f"{now:%H:%M}")
+def test_batches_went_out_on_weekdays_to_people_of_whoever_pressed_call(now: datetime) -> None:
+    calls = [call for call in history.plan(people.people(now), now) if call.batch and call.person]
+    sizes = Counter(call.batch for call in calls)
+    assert len(sizes) >= 50
+    assert {batch.by for batch in sizes if batch} == {one.username for one in people.SALES}
+    for call in calls:
+        assert call.batch is not None
+        assert call.person is not None
+        assert call.person.owner in (call.batch.by, "")
+        assert call.person.agent == call.batch.agent == call.agent
+        assert call.at >= call.batch.started
+        assert 9 <= call.at.astimezone(zones.zone_of(call.person.zone)).hour < 20
+    assert sum(call.at.weekday() >= 5 for call in calls) < 0.1 * len(calls)
+
+
 @pytest.fixture
 def filled(db: None, settings: LazySettings, tmp_path: Path) -> Iterator[tuple[Sandbox, Path]]:
     """The whole past, written under every rule of the database, and a network that knows it."""
@@ -142,6 +180,9 @@ def test_the_filled_desk_is_consistent(filled: tuple[Sandbox, Path]) -> None:
     assert 0.65 <= share_that_may_be_called(MOMENT) <= 0.75
     assert Transcript.objects.count() > calls.count() * 0.4
     assert DoNotCall.objects.filter(call__isnull=False).count() >= 10
+    assert CallBack.objects.filter(state="missed").count() >= 10
+    assert CallBack.objects.filter(state="done").count() >= 80
+    assert Note.objects.count() >= 80
     assert CallBack.objects.filter(state="open", due_at__gt=MOMENT).count() >= 8
     assert not CallBack.objects.filter(state="open", due_at__lte=MOMENT).exists()
     assert calls.filter(direction="inbound", lead__isnull=False).count() >= 40
@@ -150,7 +191,29 @@ def test_the_filled_desk_is_consistent(filled: tuple[Sandbox, Path]) -> None:
         Lead.objects.values_list("status", flat=True)
     )
     assert set(User.objects.values_list("username", flat=True)) == {one.username for one in people.STAFF}
+    _batches_are_over_and_add_up()
     _the_network_tells_the_same(network)
+
+
+def _batches_are_over_and_add_up() -> None:
+    assert CallBatch.objects.count() >= 50
+    refused = 0
+    for batch in CallBatch.objects.all():
+        seen = dialer.progress(batch, now=MOMENT)
+        assert (batch.state, seen.waiting, seen.calling, seen.on_the_phone) == ("done", 0, 0, 0)
+        assert seen.total == seen.queued == seen.ended + len(seen.refused) > 0
+        assert batch.created_at == batch.started_at
+        members = Lead.objects.visible_to(batch.created_by).filter(pk__in=batch.lead_ids)
+        assert members.count() == seen.total
+        refused += len(seen.refused)
+        assert Call.objects.filter(batch=batch, lead__in=[one["lead"] for one in seen.refused]).count() == 0
+    assert refused >= 20
+    of_batches = Call.objects.filter(batch__isnull=False)
+    assert not of_batches.exclude(requested_by=F("batch__created_by")).exists()
+    assert not of_batches.filter(requested_at__lt=F("batch__started_at")).exists()
+    waited = [call for call in of_batches if call.decision["verdict"] == "later"]
+    assert waited
+    assert all(call.sent_at - call.requested_at > timedelta(minutes=10) for call in waited if call.sent_at)
 
 
 def _the_network_tells_the_same(network: Sandbox) -> None:

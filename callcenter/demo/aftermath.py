@@ -32,7 +32,8 @@ from calls.models.do_not_call import DoNotCallSource
 
 FOLLOWED_UP_AFTER = timedelta(days=6)
 """A person has done by then what an interested lead waited for."""
-NOTED = 0.13
+TIME_PASSED = "the time had passed"
+NOTED = 0.2
 """Share of conversations somebody wrote a note about."""
 NOTES: Mapping[str, tuple[str, ...]] = {
     Disposition.INTERESTED: (
@@ -92,7 +93,7 @@ def follow(
         by = owners[lead.pk]
         kept = open_promises.pop(lead.pk, None)
         if kept is not None:
-            kept.state, kept.call = CallBackState.DONE, call
+            _keep(kept, each)
         _a_persons_word(each, by, now)
         _move(lead, call, after)
         if call.proposed_disposition == Disposition.NEVER_CALL:
@@ -106,6 +107,14 @@ def follow(
             after.notes.append((Note(lead=lead, call=call, author=by, text=said), written))
     _today(leads.values(), open_promises, now)
     return after
+
+
+def _keep(promise: CallBack, each: Recorded) -> None:
+    """By the call that was promised, or by the person who rang before it was due; else nobody kept it."""
+    if each.planned.promised or each.call.requested_at < promise.due_at:
+        promise.state, promise.call = CallBackState.DONE, each.call
+    else:
+        promise.state, promise.note = CallBackState.MISSED, TIME_PASSED
 
 
 def _a_persons_word(each: Recorded, by: User, now: datetime) -> None:
@@ -171,4 +180,4 @@ def _today(leads: Iterable[Lead], open_promises: Mapping[int, CallBack], now: da
             lead.next_action, lead.next_action_at = NextAction.NONE, None
     for promise in open_promises.values():
         if promise.due_at <= now:
-            promise.state, promise.note = CallBackState.MISSED, "the time had passed"
+            promise.state, promise.note = CallBackState.MISSED, TIME_PASSED

@@ -8,6 +8,7 @@ telephone network's own people, so that whatever is read here could have been sa
 
 from __future__ import annotations
 
+import enum
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
@@ -17,8 +18,9 @@ from agents.sandbox.people import NEAREST, NEVER_PICKED_UP
 from agents.sandbox.scripts import SCRIPTS, find
 from agents.sandbox.seeds import NUMBERS
 from callcenter.demo.home import COMPANY_ZONE
-from callcenter.demo.people import Person
-from callcenter.demo.zones import zone_of
+from callcenter.demo.people import SALES, Person
+from callcenter.demo.zones import opening, zone_of
+from calls.dialer.batches import UNDO
 from calls.models import Disposition
 
 DAYS = 90
@@ -26,8 +28,18 @@ BAD_WEEK = range(38, 45)
 """Days ago: when everybody's results were poor."""
 TIRING_SINCE = 56
 TIRING = NUMBERS[2]
-WEEKDAY_CALLS = 114
-WEEKEND_CALLS = 15
+WEEKDAY_CALLS = 62
+WEEKEND_CALLS = 6
+MOST_ATTEMPTS = 6
+"""To one person in all this time; a call that was promised is made nevertheless."""
+BATCHES = 2
+"""On a weekday. What else is called is a click each."""
+BATCH_OF = (9, 30)
+BETWEEN_CALLS = timedelta(seconds=2.4)
+REFUSED = 2
+"""People at most whom a batch did not call, for one of `Gone`'s reasons."""
+FORGOTTEN = 0.12
+"""Share of promises that nobody kept."""
 LATEST = timedelta(minutes=12)
 """No call of the history is younger: all of it is over and analysed."""
 RING_BACKS = 0.022
@@ -62,7 +74,7 @@ REST_DAYS: Mapping[str, int] = {
     "interested": 6,
     "price": 9,
 }
-"""How long somebody is left alone after such a call; three days after any other."""
+"""How long somebody is left alone after such a call; five days after any other."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +104,34 @@ CALLERS = {
     "lena": Caller("lena", NUMBERS[0], "en", "", 1.0, 1.0),
 }
 
+BATCHES_BY: Mapping[str, float] = {"ava": 4, "maya": 3, "nora": 3, "lucia": 1}
+
+
+class Gone(enum.StrEnum):
+    """Why a person is called no more; as `calls.eligibility` has it."""
+
+    DO_NOT_CALL = "do_not_call"
+    WRONG_NUMBER = "wrong_number"
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """Somebody with this number is called no more since that day."""
+
+    number: str
+    why: Gone
+    since: date
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedBatch:
+    """One press of *Call* on several people, of whom some were not called."""
+
+    by: str
+    agent: str
+    started: datetime
+    refused: tuple[Refused, ...]
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Planned:
@@ -110,6 +150,7 @@ class Planned:
     attempt: int
     promised: bool
     """It was made because it had been promised."""
+    batch: PlannedBatch | None
     said: str
     """What a person of the staff said it meant; '' when nobody said anything."""
     said_after: timedelta
@@ -130,6 +171,7 @@ class Course:
     rests_until: date | None = None
     promise: datetime | None = None
     done: bool = False
+    gone: Refused | None = None
 
 
 @dataclass(slots=True)
@@ -162,11 +204,46 @@ def _one_day(history: History, courses: Sequence[Course], day: date) -> None:
     many = round(usual * luck.uniform(0.88, 1.12))
     free = [course for course in courses if _may_be_called(course, day, history.now)]
     promised = [course for course in free if course.promise is not None]
-    others = [course for course in free if course.promise is None]
-    for course in promised + luck.sample(others, k=min(len(others), max(many - len(promised), 0))):
+    others = [course for course in free if course.promise is None and course.attempts < MOST_ATTEMPTS]
+    in_batches: set[int] = set()
+    for _ in range(0 if quiet else BATCHES):
+        rest = [course for course in others if id(course) not in in_batches]
+        in_batches |= _batch(history, courses, rest, day)
+    singles = [course for course in others if id(course) not in in_batches]
+    left = min(len(singles), max(many - len(promised) - len(in_batches), 0))
+    for course in promised + luck.sample(singles, k=left):
+        if course.promise is not None and luck.random() < FORGOTTEN:
+            course.promise = None
+            continue
         at = course.promise or _moment(luck, day, course.person.zone)
         if history.earliest <= at < history.now - LATEST:
             _call(history, course, at)
+
+
+def _batch(history: History, everybody: Sequence[Course], free: Sequence[Course], day: date) -> set[int]:
+    """Some of a salesperson's people for one agent; who may not be called yet is called at nine there.
+
+    Returns who was called, by identity.
+    """
+    luck = history.luck
+    by = luck.choice(SALES).username
+    agent = luck.choices(list(BATCHES_BY), weights=list(BATCHES_BY.values()))[0]
+    mine = [course for course in free if course.person.agent == agent and course.person.owner in (by, "")]
+    if len(mine) < BATCH_OF[0]:
+        return set()
+    chosen = luck.sample(mine, k=min(len(mine), luck.randint(*BATCH_OF)))
+    started = _moment(luck, day, chosen[0].person.zone)
+    due = [(course, opening(course.person.zone, started + UNDO)) for course in chosen]
+    if not history.earliest <= started or max(at for _, at in due) >= history.now - LATEST - timedelta(
+        hours=1
+    ):
+        return set()
+    gone = [c for c in everybody if c.gone and c.person.agent == agent and c.person.owner in (by, "")]
+    refused = luck.sample(gone, k=min(len(gone), luck.randint(0, REFUSED)))
+    batch = PlannedBatch(by, agent, started, tuple(course.gone for course in refused if course.gone))
+    for place, (course, at) in enumerate(due):
+        _call(history, course, at + place * BETWEEN_CALLS, batch)
+    return {id(course) for course in chosen}
 
 
 def _may_be_called(course: Course, day: date, now: datetime) -> bool:
@@ -183,12 +260,12 @@ def _moment(luck: Random, day: date, zone: str) -> datetime:
     return there.astimezone(UTC)
 
 
-def _call(history: History, course: Course, at: datetime) -> None:
+def _call(history: History, course: Course, at: datetime, batch: PlannedBatch | None = None) -> None:
     luck, person, caller = history.luck, course.person, CALLERS[course.person.agent]
     promised, course.promise = course.promise is not None, None
     course.attempts += 1
     kind = _kind(luck, course, caller, at, ago=(history.now - at).days, promised=promised)
-    call = _planned(luck, person, caller, kind, at, attempt=course.attempts, promised=promised)
+    call = _planned(luck, person, caller, kind, at, attempt=course.attempts, promised=promised, batch=batch)
     history.calls.append(call)
     _what_follows(luck, course, call)
     if kind in {"no_answer", "declined", "voicemail"} and luck.random() < RING_BACKS:
@@ -218,7 +295,15 @@ def _kind(luck: Random, course: Course, caller: Caller, at: datetime, *, ago: in
 
 
 def _planned(
-    luck: Random, person: Person, caller: Caller, kind: str, at: datetime, *, attempt: int, promised: bool
+    luck: Random,
+    person: Person,
+    caller: Caller,
+    kind: str,
+    at: datetime,
+    *,
+    attempt: int,
+    promised: bool,
+    batch: PlannedBatch | None,
 ) -> Planned:
     script = None if kind in NEVER_PICKED_UP else script_of(luck, kind, caller, "outbound")
     silence = NEVER_PICKED_UP.get(kind)
@@ -236,6 +321,7 @@ def _planned(
         rings_s=round(luck.uniform(*silence.rings_s) if silence else luck.uniform(3, 18), 1),
         attempt=attempt,
         promised=promised,
+        batch=batch,
         said=said,
         said_after=timedelta(minutes=luck.randint(4, 240)),
     )
@@ -270,13 +356,19 @@ def _said(luck: Random, script: str | None, kind: str) -> str:
 
 def _what_follows(luck: Random, course: Course, call: Planned) -> None:
     there = call.at.astimezone(zone_of(course.person.zone)).date()
-    course.rests_until = there + timedelta(days=REST_DAYS.get(call.kind, 3) + luck.randint(0, 2))
+    course.rests_until = there + timedelta(days=REST_DAYS.get(call.kind, 5) + luck.randint(0, 4))
     if call.script is None:
         course.done = call.kind == "invalid"
+        course.gone = (
+            Refused(course.person.number, Gone.WRONG_NUMBER, call.at.date()) if course.done else None
+        )
         return
     facts = SCRIPTS[call.script].analysis
     if call.said == Disposition.CONVERTED or facts.do_not_call or facts.wrong_number:
         course.done = True
+        if facts.do_not_call or facts.wrong_number:
+            why = Gone.DO_NOT_CALL if facts.do_not_call else Gone.WRONG_NUMBER
+            course.gone = Refused(course.person.number, why, call.at.date())
     elif facts.callback:
         days, _, clock = facts.callback.removeprefix("+").partition(" ")
         moment = time.fromisoformat(clock)
@@ -295,7 +387,7 @@ def _rings_back(history: History, course: Course, missed: Planned) -> None:
     kind = luck.choices(list(RINGS_US), weights=list(RINGS_US.values()))[0]
     history.calls.append(_inbound(luck, course.person, missed.number, caller, kind, at))
     if kind == "do_not_call":
-        course.done = True
+        course.done, course.gone = True, Refused(course.person.number, Gone.DO_NOT_CALL, at.date())
 
 
 def _strangers(history: History) -> None:
@@ -325,6 +417,7 @@ def _inbound(
         rings_s=1.0,
         attempt=1,
         promised=False,
+        batch=None,
         said="",
         said_after=timedelta(),
     )

@@ -27,15 +27,18 @@ from agents.sandbox.phone_call import PhoneCall, transfer_moments
 from agents.sandbox.phone_call import Stage as OnTheNetwork
 from agents.sandbox.retell_call import call_object
 from agents.sandbox.voices import token
-from callcenter.demo.history import CALLERS, Planned
+from callcenter.demo.history import CALLERS, Planned, PlannedBatch
 from callcenter.demo.zones import zone_of
 from calls import dispositions
-from calls.eligibility import Decision, Verdict
+from calls.eligibility import Decision, Reason, Verdict
 from calls.lifecycle.derive import Derived, Fact, derive
-from calls.models import Call, CallStatus, Direction, Lead, Priority, Transcript
+from calls.models import Call, CallBatch, CallStatus, Direction, Lead, Priority, Transcript
 
 SPEAKERS = {"agent": "Agent", "user": "User", "transfer_target": "Transfer Target"}
 CLICK_LASTS = timedelta(minutes=10)
+CLAIMED_BEFORE = timedelta(milliseconds=90)
+WAITED = timedelta(minutes=10)
+"""A batch's call that went out so much later had waited for nine o'clock there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,8 +62,10 @@ class Recorder:
         provider: Provider,
         network_url: str,
         luck: Random,
+        batches: Mapping[PlannedBatch, CallBatch],
     ) -> None:
         """`agents`: by the key of the network's agent; `lines`: our numbers."""
+        self._batches = batches
         self._agents = agents
         self._lines = lines
         self._provider = provider
@@ -133,10 +138,16 @@ class Recorder:
         if planned.direction == Direction.INBOUND:
             return call
         asked = planned.at - timedelta(seconds=self._luck.uniform(0.4, 6.0))
-        call.requested_at = call.due_at = asked
         call.requested_by_id = None if planned.promised else owner_id
         call.not_after = asked + CLICK_LASTS
-        call.claimed_at = planned.at - timedelta(milliseconds=90)
+        if planned.batch is not None:
+            asked = planned.batch.started + timedelta(seconds=self._luck.uniform(0.2, 2.5))
+            batch = self._batches[planned.batch]
+            call.batch, call.requested_by_id, call.priority = batch, batch.created_by_id, Priority.BATCH
+            call.not_after = self._day_ends(planned)
+        call.requested_at = asked
+        call.due_at = planned.at - CLAIMED_BEFORE if planned.batch is not None else asked
+        call.claimed_at = planned.at - CLAIMED_BEFORE
         call.sent_at = planned.at
         call.placed_at = planned.at + timedelta(milliseconds=180)
         call.decision = self._decision(planned, lead, asked)
@@ -159,17 +170,23 @@ class Recorder:
 
     def _decision(self, planned: Planned, lead: Lead | None, asked: datetime) -> dict[str, Any]:
         assert planned.person is not None
-        there = asked.astimezone(zone_of(planned.person.zone))
+        later = planned.batch is not None and planned.at - asked > WAITED
+        night = Reason(code="outside_hours", text="", source="CALLING_HOURS", blocks=False, until=planned.at)
         return Decision(
-            verdict=Verdict.NOW,
-            at=asked,
+            verdict=Verdict.LATER if later else Verdict.NOW,
+            at=planned.at if later else asked,
             number=planned.number,
-            reasons=(),
+            reasons=(night,) if later else (),
             zones=(planned.person.zone,),
             zone_source="stated" if lead is not None and lead.time_zone else "number",
-            day_ends=there.replace(hour=20, minute=0, second=0, microsecond=0).astimezone(UTC),
+            day_ends=self._day_ends(planned),
             decided_at=asked,
         ).snapshot()
+
+    def _day_ends(self, planned: Planned) -> datetime:
+        assert planned.person is not None
+        there = planned.at.astimezone(zone_of(planned.person.zone))
+        return there.replace(hour=20, minute=0, second=0, microsecond=0).astimezone(UTC)
 
     def _heard(self, planned: Planned, call: Call) -> PhoneCall:
         """The same call as the telephone network has it, over and analysed."""

@@ -20,7 +20,7 @@ from django.db import transaction
 from agents.models import Agent, PhoneNumber
 from agents.providers.base import Provider
 from agents.sandbox.archive import Archive
-from callcenter.demo import aftermath, history, people
+from callcenter.demo import aftermath, batches, history, people
 from callcenter.demo.people import Person
 from callcenter.demo.record import Recorded, Recorder
 from calls import dialer, search
@@ -155,17 +155,19 @@ def _past(
     lead_of = {person.number: lead for person, lead in zip(invented, leads, strict=True)}
     sales = [staff[one.username] for one in people.SALES]
     owners = {lead.pk: lead.owner or luck.choice(sales) for lead in leads}
+    agents = {agent.provider_agent_id.removeprefix("agent_sandbox_"): agent for agent in Agent.objects.all()}
+    lines = PhoneNumber.objects.in_bulk(field_name="number")
+    plan = history.plan(invented, now)
     recorder = Recorder(
-        agents={
-            agent.provider_agent_id.removeprefix("agent_sandbox_"): agent for agent in Agent.objects.all()
-        },
-        lines=PhoneNumber.objects.in_bulk(field_name="number"),
+        batches=batches.make(plan, leads=lead_of, staff=staff, agents=agents, lines=lines),
+        agents=agents,
+        lines=lines,
         provider=provider,
         network_url=network_url,
         luck=luck,
     )
     recorded = []
-    for planned in history.plan(invented, now):
+    for planned in plan:
         lead = lead_of[planned.person.number] if planned.person is not None else None
         recorded.append(recorder.record(planned, lead, owners[lead.pk].pk if lead is not None else None))
     after = aftermath.follow(
@@ -185,6 +187,7 @@ def _write_calls(recorded: Sequence[Recorded]) -> None:
                 call=call,
                 user_id=call.requested_by_id,
                 via=Via.DESK if call.requested_by_id else Via.CALL_BACK,
+                batch=call.batch,
                 requested_at=call.requested_at,
             )
             for call in calls

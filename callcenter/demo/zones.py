@@ -66,6 +66,13 @@ def time_left(zone: str, now: datetime) -> timedelta | None:
     return opening.closes_at - now if opening.open and opening.closes_at is not None else None
 
 
+def opening(zone: str, moment: datetime) -> datetime:
+    """`moment` where people may be called then, else when they next may."""
+    found = hours.within([zone], moment, hours.window(WINDOW)).opens_at
+    assert found is not None
+    return found
+
+
 class Spread:
     """Hands out zones for a moment: by weight, where it is day or where it is not."""
 
