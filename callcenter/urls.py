@@ -9,3 +9,6 @@ urlpatterns = [
     path("api/", include("calls.api.urls")),
     path("admin/", admin.site.urls),
 ]
+
+handler400 = "callcenter.problem_pages.bad_request"
+handler500 = "callcenter.problem_pages.server_error"

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
+from django.conf import LazySettings
 from django.db import OperationalError
 from django.test import Client
+from rest_framework.renderers import JSONRenderer
 
 from calls.api import calls as call_doors
 from calls.api.parsers import LARGEST_BODY
@@ -96,10 +99,47 @@ def test_a_database_that_does_not_answer_is_503_with_a_time_to_come_back(
     monkeypatch.setattr(call_doors.dialer, "ask", locked)
     body = {"lead": factories.make_lead().pk, "agent": factories.make_agent().pk}
     told = api.post(CALLS, body, **{"Idempotency-Key": "k"})
-    problem(told, 503, "database_busy")
+    assert told["X-Request-ID"] == problem(told, 503, "database_busy")["request_id"]
     assert told["Retry-After"] == "1"
     monkeypatch.undo()
     assert api.post(CALLS, body, **{"Idempotency-Key": "k"}).status_code == 201
+
+
+def test_a_mistake_of_ours_is_500_with_the_id_under_which_the_log_has_it(
+    api: Api, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(call_doors.dialer, "ask", lambda **_given: 1 / 0)
+    body = {"lead": factories.make_lead().pk, "agent": factories.make_agent().pk}
+    told = api.post(CALLS, body, **{"Idempotency-Key": "k", "X-Request-ID": "crm-4711"})
+    problem(told, 500, "server_error")
+    assert (told.json()["request_id"], told["X-Request-ID"]) == ("crm-4711", "crm-4711")
+    (line,) = [record for record in caplog.records if record.name == "calls.api.problems"]
+    assert "crm-4711" in line.getMessage()
+    assert "ZeroDivisionError" in line.getMessage()
+    assert "ZeroDivision" not in told.content.decode()
+    monkeypatch.undo()
+    assert api.post(CALLS, body, **{"Idempotency-Key": "k"}).status_code == 201
+
+
+def test_an_id_that_could_forge_a_log_line_is_replaced(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(call_doors.dialer, "ask", lambda **_given: 1 / 0)
+    body = {"lead": factories.make_lead().pk, "agent": factories.make_agent().pk}
+    told = api.post(CALLS, body, **{"X-Request-ID": "a level=info event=fine"})
+    assert re.fullmatch("[0-9a-f]{32}", problem(told, 500, "server_error")["request_id"])
+
+
+def test_a_mistake_outside_of_the_views_is_a_problem_as_well(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(JSONRenderer, "render", lambda *_args, **_options: 1 / 0)
+    api.client.raise_request_exception = False
+    told = api.get(AGENTS)
+    assert told["X-Request-ID"] == problem(told, 500, "server_error")["request_id"]
+
+
+def test_a_host_that_is_not_ours_is_a_problem_as_well(api: Api, settings: LazySettings) -> None:
+    settings.ALLOWED_HOSTS = ["calls.example.com"]
+    problem(api.get(AGENTS), 400, "invalid")
 
 
 def test_hostile_text_comes_back_as_it_went_in(api: Api) -> None:

@@ -1,23 +1,27 @@
 """Every refusal is `application/problem+json` (RFC 9457) with a `code` for each reason.
 
 `type, title, status, detail, code` always; `reasons` [{code, detail, until}] when a rule said no;
-`errors` {field: [{code, detail}]} when the request itself is wrong; `call` the id of a call in the way.
+`errors` {field: [{code, detail}]} when the request itself is wrong; `call` the id of a call in the way;
+`request_id` when the fault is ours (5xx): the same as in the log line, and as the caller's X-Request-ID.
 """
 
 from __future__ import annotations
 
 import math
+import re
+import uuid
 from collections.abc import Iterable, Iterator, Mapping
 from http import HTTPStatus
 from typing import Any
 
 import structlog
 from django.core.exceptions import PermissionDenied as DjangoPermissionDenied
-from django.db import OperationalError
-from django.http import Http404
+from django.db import InterfaceError, OperationalError
+from django.http import Http404, HttpRequest, JsonResponse
 from django.utils.translation import gettext as _
 from rest_framework import exceptions
 from rest_framework.exceptions import APIException, ErrorDetail
+from rest_framework.request import Request
 from rest_framework.response import Response
 
 from calls.eligibility import Reason
@@ -25,6 +29,8 @@ from calls.eligibility import Reason
 log = structlog.get_logger(__name__)
 
 MEDIA_TYPE = "application/problem+json"
+REQUEST_ID = "X-Request-ID"
+SANE_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 BODY = "body"
 """The name under which errors of the request as a whole are listed."""
 
@@ -47,6 +53,7 @@ def problem_body(
     reasons: Iterable[Reason] = (),
     errors: Mapping[str, list[dict[str, str]]] | None = None,
     call: str = "",
+    request_id: str = "",
 ) -> dict[str, Any]:
     body: dict[str, Any] = {
         "type": "about:blank",
@@ -69,6 +76,8 @@ def problem_body(
         body["errors"] = errors
     if call:
         body["call"] = call
+    if request_id:
+        body["request_id"] = request_id
     return body
 
 
@@ -77,26 +86,55 @@ def answer(body: Mapping[str, Any], *, headers: Mapping[str, str] | None = None)
 
 
 def problem_response(error: Exception, context: Mapping[str, Any]) -> Response | None:
-    """DRF's exception handler. None: not ours to answer, it is raised further."""
+    """DRF's exception handler. What nobody foresaw is a problem too, and logged with its traceback."""
+    request: Request = context["request"]
     if isinstance(error, Http404):
         error = exceptions.NotFound()
     elif isinstance(error, DjangoPermissionDenied):
         error = exceptions.PermissionDenied()
-    elif isinstance(error, OperationalError):
+    elif isinstance(error, (OperationalError, InterfaceError)):
         # Nothing was committed; under the same Idempotency-Key it can safely be asked again.
-        log.error("database did not answer an API request", problem=str(error))
+        id = _id_of(request)
+        log.error("database did not answer an API request", request=id, path=request.path, problem=str(error))
+        text = _("The database did not answer. Ask again.")
         return answer(
-            problem_body(503, "database_busy", _("The database did not answer. Ask again.")),
-            headers={"Retry-After": "1"},
+            problem_body(503, "database_busy", text, request_id=id),
+            headers={"Retry-After": "1", REQUEST_ID: id},
         )
     if not isinstance(error, APIException):
-        return None
+        id = _id_of(request)
+        log.error("API request failed", request=id, method=request.method, path=request.path, exc_info=error)
+        return answer(_our_fault(id), headers={REQUEST_ID: id})
     headers = {}
     if isinstance(error, (exceptions.NotAuthenticated, exceptions.AuthenticationFailed)):
         headers["WWW-Authenticate"] = getattr(error, "auth_header", None) or "Bearer"
     if isinstance(error, exceptions.Throttled):
         headers["Retry-After"] = str(max(1, math.ceil(getattr(error, "wait", None) or 0)))
     return answer(_body_of(error), headers=headers)
+
+
+def server_error(request: HttpRequest) -> JsonResponse:
+    """The same where DRF does not reach: middleware, and the writing of an answer."""
+    id = _id_of(request)
+    log.error("API request failed", request=id, method=request.method, path=request.path, exc_info=True)
+    return JsonResponse(_our_fault(id), status=500, headers={REQUEST_ID: id}, content_type=MEDIA_TYPE)
+
+
+def bad_request(request: HttpRequest) -> JsonResponse:
+    """A request that Django itself turned away, such as one for a host that is not ours."""
+    text = _("The request cannot be read as it is.")
+    return JsonResponse(problem_body(400, "invalid", text), status=400, content_type=MEDIA_TYPE)
+
+
+def _our_fault(id: str) -> dict[str, Any]:
+    text = _("Something went wrong here. It is in the log under the request's id.")
+    return problem_body(500, "server_error", text, request_id=id)
+
+
+def _id_of(request: HttpRequest | Request) -> str:
+    """The caller's own, when it can stand in a log line; else one of ours."""
+    given = request.headers.get(REQUEST_ID, "")
+    return given if SANE_ID.fullmatch(given) else uuid.uuid4().hex
 
 
 def _body_of(error: APIException) -> dict[str, Any]:

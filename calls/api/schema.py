@@ -37,6 +37,7 @@ PROBLEM = {
             "additionalProperties": {"type": "array", "items": FIELD_ERROR},
         },
         "call": {"type": "string", "format": "uuid", "description": "The call in the way."},
+        "request_id": {"type": "string", "description": "Of a 5xx: tell it whoever reads the log."},
     },
     "examples": [
         {
