@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Callable
 from datetime import timedelta
 
@@ -12,7 +13,8 @@ from django.utils import timezone
 
 from agents.models import Agent
 from calls import dialer, eligibility
-from calls.dialer.batches import fill_next, finish_batches
+from calls.dialer import counting
+from calls.dialer.batches import cancel_next, fill_next, finish_batches
 from calls.models import Call, CallBatch, CallStatus, Lead
 from tests import factories
 
@@ -45,11 +47,11 @@ def fill() -> None:
 
 @time_machine.travel(NOON, tick=False)
 def test_the_preview_counts_now_later_and_never_and_writes_nothing(batch: CallBatch) -> None:
-    shown = dialer.preview(batch, now=timezone.now())
-    assert (len(shown.now), len(shown.later), len(shown.never)) == (2, 1, 2)
-    assert {code for code, _text, _n in shown.never_by_reason()} == {"do_not_call", "on_the_phone"}
-    assert shown.first_later is not None
-    assert shown.first_later.at is not None
+    tally = counting.counted_at_once(batch, now=timezone.now())
+    assert tally.counts == {"now": 2, "later": 1, "never": 2}
+    assert tally.to_call == 3
+    assert {code for code, _text, _n in tally.never_by_reason()} == {"do_not_call", "on_the_phone"}
+    assert tally.first_later == ["2026-11-24T08:00:00+00:00", "Europe/Berlin"]
     assert Call.objects.filter(batch=batch).count() == 0
 
 
@@ -112,6 +114,7 @@ def test_a_filler_that_was_killed_goes_on_where_it_was(
     sales: User, monkeypatch: pytest.MonkeyPatch, django_assert_max_num_queries: Callable[..., object]
 ) -> None:
     monkeypatch.setattr("calls.dialer.batches.A_PIECE", 3)
+    monkeypatch.setattr("calls.dialer.batches.A_PIECE_LASTS", 60.0)
     many = [factories.make_lead() for _ in range(8)]
     batch = dialer.open_batch(
         by=sales, lead_ids=[lead.pk for lead in many], agent=factories.make_agent(), now=timezone.now()
@@ -136,3 +139,120 @@ def test_a_batch_is_done_when_nothing_of_it_is_left(batch: CallBatch) -> None:
 def test_an_empty_selection_is_refused(sales: User) -> None:
     with pytest.raises(dialer.BadRequest):
         dialer.open_batch(by=sales, lead_ids=[], agent=None, now=timezone.now())
+
+
+def many(sales: User, count: int) -> CallBatch:
+    leads = [factories.make_lead() for _ in range(count)]
+    return dialer.open_batch(
+        by=sales, lead_ids=[lead.pk for lead in leads], agent=factories.make_agent(), now=timezone.now()
+    )
+
+
+@time_machine.travel(NOON, tick=False)
+def test_a_piece_is_committed_as_far_as_its_time_goes(sales: User, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("calls.dialer.batches.A_PIECE_LASTS", -1.0)
+    batch = many(sales, 3)
+    dialer.start_batch(batch, now=timezone.now())
+    assert fill_next(now=timezone.now())
+    batch.refresh_from_db()
+    assert (batch.filled_to, Call.objects.filter(batch=batch).count()) == (1, 1)
+    fill()
+    batch.refresh_from_db()
+    assert (batch.state, batch.filled_to, Call.objects.filter(batch=batch).count()) == ("running", 3, 3)
+
+
+@time_machine.travel(NOON, tick=False)
+def test_a_lead_deleted_after_the_press_does_not_stop_the_filling(sales: User) -> None:
+    batch = many(sales, 3)
+    Lead.objects.filter(pk=batch.lead_ids[1]).delete()
+    dialer.start_batch(batch, now=timezone.now())
+    fill()
+    batch.refresh_from_db()
+    assert (batch.state, batch.filled_to, Call.objects.filter(batch=batch).count()) == ("running", 3, 2)
+
+
+@time_machine.travel(NOON, tick=False)
+def test_cancelling_thousands_is_not_waited_for_and_goes_on_after_a_kill(
+    sales: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("calls.dialer.batches.CANCELLED_AT_ONCE", 2)
+    monkeypatch.setattr("calls.dialer.batches.AT_MOST_IN_A_REQUEST", -1.0)
+    batch = many(sales, 5)
+    dialer.start_batch(batch, now=timezone.now())
+    fill()
+    waiting = Call.objects.filter(batch=batch, status=CallStatus.QUEUED)
+    assert dialer.cancel_rest(batch, by=sales, now=timezone.now()) == 5
+    assert waiting.count() == 3
+    while cancel_next():
+        pass
+    assert not waiting.exists()
+    cancelled = Call.objects.filter(batch=batch).values_list("outcome", "cancel_reason", "final").distinct()
+    assert list(cancelled) == [("canceled", f"Rest of the batch cancelled ({sales.username})", True)]
+    batch.refresh_from_db()
+    assert (batch.state, batch.cancel_reason) == ("cancelled", "")
+
+
+@time_machine.travel(NOON, tick=False)
+def test_undo_also_stops_the_call_that_a_dialer_just_took(sales: User) -> None:
+    batch = many(sales, 2)
+    dialer.start_batch(batch, now=timezone.now())
+    fill()
+    taken = Call.objects.filter(batch=batch).first()
+    assert taken is not None
+    Call.objects.filter(pk=taken.pk).update(
+        status=CallStatus.DIALING,
+        claimed_at=timezone.now(),
+        request_body=b"{}",
+        place_token=uuid.uuid4(),
+        lease_until=timezone.now() + timedelta(seconds=5),
+    )
+    assert dialer.undo_batch(batch, by=sales, now=timezone.now())
+    taken.refresh_from_db()
+    assert taken.cancel_requested_at is not None
+    assert not Call.objects.filter(batch=batch, status=CallStatus.QUEUED).exists()
+
+
+@time_machine.travel(NOON, tick=False)
+def test_a_large_batch_is_counted_in_pieces_that_add_up(
+    batch: CallBatch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(counting, "PIECE", 2)
+    monkeypatch.setattr(counting, "A_REQUEST", -1.0)
+    now = timezone.now()
+    counting.begin(batch, now=now)
+    reached = []
+    while not counting.is_counted(batch):
+        batch = CallBatch.objects.select_related("agent").get(pk=batch.pk)
+        tally = counting.counted_so_far(batch, now=now)
+        assert tally is not None
+        counting.count_on(batch, tally, now=now)
+        reached.append(batch.counted_to)
+    assert reached == [2, 4, 5]
+    assert counting.counted_so_far(batch, now=now) == counting.counted_at_once(batch, now=now)
+    assert counting.counted_so_far(batch, now=now + timedelta(hours=1)) is None
+    batch.variables = {"plan": "Premium"}
+    assert counting.counted_so_far(batch, now=now) is None
+
+
+@time_machine.travel(NOON, tick=False)
+def test_two_windows_that_count_the_same_do_not_count_anybody_twice(
+    batch: CallBatch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(counting, "PIECE", 2)
+    monkeypatch.setattr(counting, "A_REQUEST", -1.0)
+    now = timezone.now()
+    counting.begin(batch, now=now)
+    one, other = (CallBatch.objects.select_related("agent").get(pk=batch.pk) for _ in range(2))
+    for window in (one, other):
+        tally = counting.counted_so_far(window, now=now)
+        assert tally is not None
+        counting.count_on(window, tally, now=now)
+    batch.refresh_from_db()
+    assert batch.counted_to == 2
+    assert sum(batch.counted["tally"]["counts"].values()) == 2
+
+
+def test_only_what_every_lead_knows_is_not_asked_for(sales: User) -> None:
+    leads = [factories.make_lead(custom={"plan": "A", "size": 1}), factories.make_lead(custom={"plan": "B"})]
+    batch = dialer.open_batch(by=sales, lead_ids=[lead.pk for lead in leads], agent=None, now=timezone.now())
+    assert counting.known_to_all(batch, ["plan", "size", "it's “odd”"]) == {"plan"}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -10,15 +11,19 @@ from django.contrib.auth.models import User
 from django.test import Client
 from django.utils import timezone
 
+from agents.readiness import profile_to_json
+from calls.dialer import counting
 from calls.dialer.batches import fill_next
 from calls.models import Call, CallBatch, CallStatus, LeadPhone
 from calls.models.batch import BatchState
 from tests.factories import make_agent, make_call, make_lead, make_opt_out
+from tests.test_readiness import READY
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("around_the_clock")]
 
 LIST = "/admin/calls/lead/"
 SignIn = Callable[[User], Client]
+HERE = replace(READY, webhook_url="http://testserver/webhook/retell")
 
 
 def open_all(client: Client, query: str = "") -> CallBatch:
@@ -81,7 +86,7 @@ def test_the_sheet_says_now_later_and_never_with_reasons(sign_in: SignIn, sales:
     client = sign_in(sales)
     answer = client.get(path_of(open_all(client), "sheet"))
     page = " ".join(answer.content.decode().split())
-    assert [len(group["all"]) for group in answer.context["groups"]] == [3, 0, 4]
+    assert [group["count"] for group in answer.context["groups"]] == [3, 0, 4]
     for words in (
         "3 now",
         "4 never",
@@ -101,7 +106,8 @@ def test_starting_queues_nothing_for_ten_seconds_and_undo_stops_it(sign_in: Sign
     batch = open_all(client)
     answer = client.post(path_of(batch, "sheet"), {"agent": agent.pk, "our_number": ""})
     assert answer.headers["Location"] == path_of(batch, "change")
-    fill_next(now=timezone.now())
+    while fill_next(now=timezone.now()):
+        pass
     assert Call.objects.filter(batch=batch, due_at__gt=timezone.now()).count() == 3
     page = client.get(path_of(batch, "change")).content.decode()
     assert "Undo" in page
@@ -118,7 +124,8 @@ def test_undo_too_late_says_so_and_the_rest_can_be_cancelled(sign_in: SignIn, sa
     client = sign_in(sales)
     batch = open_all(client)
     client.post(path_of(batch, "sheet"), {"agent": agent.pk})
-    fill_next(now=timezone.now())
+    while fill_next(now=timezone.now()):
+        pass
     CallBatch.objects.filter(pk=batch.pk).update(undo_until=timezone.now() - timedelta(seconds=1))
     assert "Too late to undo" in client.post(path_of(batch, "undo"), follow=True).content.decode()
     assert Call.objects.filter(status=CallStatus.QUEUED).count() == 3
@@ -231,3 +238,105 @@ def test_a_batch_of_somebody_else_is_for_managers(sign_in: SignIn, sales: User, 
     batch = CallBatch.objects.create(created_by=manager, agent=make_agent(), selection={"ids": []})
     assert sign_in(sales).get(path_of(batch, "sheet")).status_code == 404
     assert sign_in(manager).get(path_of(batch, "sheet")).status_code == 200
+
+
+@pytest.fixture
+def small_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(counting, "AT_ONCE", 3)
+    monkeypatch.setattr(counting, "PIECE", 2)
+    monkeypatch.setattr(counting, "A_REQUEST", -1.0)
+
+
+@pytest.mark.usefixtures("small_pieces")
+def test_a_large_sheet_opens_at_once_and_calls_when_everybody_is_counted(
+    sign_in: SignIn, sales: User
+) -> None:
+    agent = make_agent()
+    for _nth in range(5):
+        make_lead()
+    client = sign_in(sales)
+    batch = open_all(client)
+    sheet = path_of(batch, "sheet")
+    page = client.get(sheet)
+    assert "Counting who may be called: 0 of 5" in page.content.decode()
+    count = f"{path_of(batch, 'count')}?{page.context['choices']}"
+    assert count.replace("&", "&amp;") in page.content.decode()
+    chosen = {"agent": agent.pk, "our_number": ""}
+    refused = client.post(sheet, chosen).content.decode()
+    assert "First everybody is counted: 0 of 5." in refused
+    assert not page.context["counted"]
+
+    fragments = [client.get(count) for _nth in range(3)]
+    assert ["disabled" in each.content.decode() for each in fragments] == [True, True, False]
+    assert ["hx-trigger" in each.content.decode() for each in fragments] == [True, True, False]
+    assert "Call 5 leads" in fragments[2].content.decode()
+    assert "<html" not in fragments[2].content.decode()
+    assert client.get(sheet).context["counted"], "what is counted stays counted"
+
+    client.post(sheet, chosen)
+    batch.refresh_from_db()
+    assert batch.state == BatchState.FILLING
+    assert client.get(count).headers["HX-Refresh"] == "true"
+
+
+@pytest.mark.usefixtures("small_pieces")
+def test_another_choice_counts_anew_and_the_other_window_is_told(sign_in: SignIn, sales: User) -> None:
+    make_agent(name="Aaron")
+    nora = make_agent(name="Nora")
+    for _nth in range(4):
+        make_lead()
+    client = sign_in(sales)
+    batch = open_all(client)
+    first = client.get(path_of(batch, "sheet")).context["choices"]
+    client.get(f"{path_of(batch, 'count')}?{first}")
+    page = client.get(path_of(batch, "sheet"), {"agent": nora.pk})
+    assert page.context["counted_to"] == 0
+    told = client.get(f"{path_of(batch, 'count')}?{first}").content.decode()
+    assert "Count again" in told
+    assert "hx-get" not in told
+
+
+@pytest.mark.usefixtures("small_pieces")
+def test_without_scripts_the_counting_goes_on_by_a_link(sign_in: SignIn, sales: User) -> None:
+    make_agent()
+    for _nth in range(4):
+        make_lead()
+    client = sign_in(sales)
+    batch = open_all(client)
+    assert client.get(path_of(batch, "sheet"), {"go_on": "1"}).context["counted_to"] == 2
+    assert client.get(path_of(batch, "sheet"), {"go_on": "1"}).context["counted"]
+
+
+def test_the_sheet_shows_the_agents_readiness_and_red_calls_nobody(sign_in: SignIn, sales: User) -> None:
+    agent = make_agent(profile=profile_to_json(replace(HERE, suspended=True, ring_time_ms=5_000)))
+    make_lead()
+    client = sign_in(sales)
+    batch = open_all(client)
+    answer = client.get(path_of(batch, "sheet"))
+    page = " ".join(answer.content.decode().split())
+    assert "The phone company has suspended this agent." in page
+    assert "It gives up after 5 s of ringing" in page
+    assert "disabled" in page
+    assert f"/admin/agents/agent/{agent.pk}/change/" in page
+    assert [check.level for check in answer.context["ready"].lines][:2] == ["red", "amber"]
+    refused = client.post(path_of(batch, "sheet"), {"agent": agent.pk}).content.decode()
+    assert "The phone company has suspended this agent." in refused
+    batch.refresh_from_db()
+    assert batch.state == BatchState.DRAFT
+
+
+def test_words_used_last_with_this_agent_are_counted_with(sign_in: SignIn, sales: User) -> None:
+    agent = make_agent(
+        profile=profile_to_json(replace(HERE, variables_used=frozenset({"plan"}), default_variables={}))
+    )
+    make_lead(custom={"plan": "Basic"})
+    make_lead()
+    client = sign_in(sales)
+    answer = client.get(path_of(open_all(client), "sheet"))
+    assert answer.context["to_call"] == 1
+    assert answer.context["ready"].fill_in
+    assert "Fill it in on this page." in answer.content.decode()
+    client.post(path_of(open_all(client), "sheet"), {"agent": agent.pk, "say_plan": "Premium"})
+    answer = client.get(path_of(open_all(client), "sheet"))
+    assert answer.context["to_call"] == 2
+    assert not answer.context["ready"].fill_in

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 from zoneinfo import ZoneInfo
 
@@ -13,12 +14,15 @@ from django.test import Client
 from django.utils import timezone
 
 from agents.models import Agent
+from agents.readiness import profile_to_json
 from calls.models import Call, CallStatus, LeadPhone, Priority
 from tests.factories import make_agent, make_call, make_lead, make_number, make_opt_out, next_number
+from tests.test_readiness import READY
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("around_the_clock")]
 
 SignIn = Callable[[User], Client]
+HERE = replace(READY, webhook_url="http://testserver/webhook/retell")
 
 
 def sheet(lead_id: int) -> str:
@@ -177,3 +181,39 @@ def test_without_a_number_of_ours_the_sheet_says_so(sign_in: SignIn, sales: User
 def test_without_the_permission_there_is_no_sheet(sign_in: SignIn, db: None) -> None:
     onlooker = User.objects.create_user("nils", is_staff=True)
     assert sign_in(onlooker).get(sheet(make_lead().pk)).status_code == 403
+
+
+def test_the_sheet_shows_the_agents_readiness_and_red_calls_nobody(sign_in: SignIn, sales: User) -> None:
+    agent = make_agent(profile=profile_to_json(replace(HERE, suspended=True, ring_time_ms=5_000)))
+    lead = make_lead()
+    client = sign_in(sales)
+    page = " ".join(client.get(sheet(lead.pk)).content.decode().split())
+    assert "the AI agent is not ready" in page
+    assert 'disabled aria-describedby="call-why"' in page
+    assert "The phone company has suspended this agent." in page
+    assert "It gives up after 5 s of ringing" in page
+    assert f"/admin/agents/agent/{agent.pk}/change/" in page
+    assert client.post(sheet(lead.pk), {"agent": agent.pk}).status_code == 200
+    assert not Call.objects.exists()
+
+
+def test_words_the_agent_lacks_are_red_until_they_are_filled_in(sign_in: SignIn, sales: User) -> None:
+    words = replace(HERE, variables_used=frozenset({"plan"}), default_variables={})
+    agent = make_agent(profile=profile_to_json(words))
+    lead = make_lead()
+    client = sign_in(sales)
+    page = client.get(sheet(lead.pk))
+    assert page.context["ready"].fill_in
+    assert "Fill it in on this page." in page.content.decode()
+    assert not page.context["ready"].stops
+    client.post(sheet(lead.pk), {"agent": agent.pk})
+    assert not Call.objects.exists()
+    client.post(sheet(lead.pk), {"agent": agent.pk, "say_plan": "Premium"})
+    assert Call.objects.get().variables["plan"] == "Premium"
+
+
+def test_an_agent_that_is_ready_is_said_to_be_in_one_line(sign_in: SignIn, sales: User) -> None:
+    make_agent(name="Nora", profile=profile_to_json(HERE))
+    answer = sign_in(sales).get(sheet(make_lead().pk))
+    assert not [check.sentence for check in answer.context["ready"].lines]
+    assert "Nora is ready" in answer.content.decode()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 from typing import Any
+from urllib.parse import urlencode
 from zoneinfo import ZoneInfo
 
 from django import forms
@@ -16,6 +17,7 @@ from django.shortcuts import redirect
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path
 from django.utils import timezone
+from django.utils.dateparse import parse_datetime
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 from django.views.decorators.http import require_POST
@@ -25,10 +27,12 @@ from unfold.widgets import UnfoldAdminTextInputWidget
 from agents.models import Agent, PhoneNumber
 from calls import dialer
 from calls.admin import words
-from calls.admin.call_sheet import REMEMBERED, SpeakerForm, usual_agent
+from calls.admin.call_sheet import REMEMBERED, SpeakerForm, usual_agent, words_to_fill
+from calls.admin.ready import ReadyCard, ready_card
 from calls.admin.scope import OwnRowsMixin, ReadOnlyMixin
-from calls.dialer.batches import Preview
-from calls.eligibility import Decision, Reason, Verdict
+from calls.dialer import counting
+from calls.dialer.counting import Tally
+from calls.eligibility import Verdict
 from calls.models import Call, CallBatch, CallStatus, Lead, Outcome
 from calls.models.batch import BatchState
 from calls.models.call import ACTIVE
@@ -37,8 +41,10 @@ from calls.people.exports import csv_lines
 TYPED_ABOVE = 200
 """Above this many calls the number is typed: nobody calls a thousand people by a slip."""
 SHOWN = 200
-"""People listed in one group of the sheet; the rest is counted."""
+"""People listed as not called on the page; the rest is counted."""
 RECENT = 12
+GO_ON = "go_on"
+"""In the address of a large sheet: count a piece now. For a browser that runs no scripts."""
 
 
 class BatchSheetForm(SpeakerForm):
@@ -48,11 +54,21 @@ class BatchSheetForm(SpeakerForm):
         widget=UnfoldAdminTextInputWidget(attrs={"inputmode": "numeric", "autocomplete": "off"}),
     )
 
-    def __init__(self, *args: Any, to_call: int, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, to_call: int, count_again: bool, **kwargs: Any) -> None:
+        """`count_again`: words filled in are counted with before *Call* is pressed, not after."""
         super().__init__(*args, **kwargs)
         self.to_call = to_call
+        if count_again:
+            for name in self.variable_names:
+                self.fields[f"say_{name}"].widget.attrs["data-reload"] = ""
         if to_call <= TYPED_ABOVE:
             del self.fields["typed"]
+
+    def chosen(self) -> str:
+        """Agent, caller ID and words as a query string."""
+        given = self.data if self.is_bound else self.initial
+        names = ["agent", "our_number", *(f"say_{name}" for name in self.variable_names)]
+        return urlencode({name: given.get(name) or "" for name in names})
 
     def clean_typed(self) -> str:
         typed = "".join(sign for sign in self.cleaned_data["typed"] if sign.isdigit())
@@ -95,6 +111,7 @@ class CallBatchAdmin(ReadOnlyMixin, OwnRowsMixin, ModelAdmin):
 
         own = [
             at("sheet", self.sheet_view, "sheet"),
+            at("count", self.count_view, "count"),
             at("undo", require_POST(self.undo), "undo"),
             at("cancel", require_POST(self.cancel_rest), "cancel"),
             at("progress", self.progress_view, "progress"),
@@ -148,32 +165,52 @@ class CallBatchAdmin(ReadOnlyMixin, OwnRowsMixin, ModelAdmin):
             return redirect("admin:calls_callbatch_change", batch.pk)
         now = timezone.now()
         given = request.POST if request.method == "POST" else request.GET
-        choose(batch, given)
-        preview = dialer.preview(batch, now=now)
-        to_call = len(preview.now) + len(preview.later)
-        known = known_to_all([each.lead for each in [*preview.now, *preview.later] if each.lead])
-        arguments: dict[str, Any] = {"speaker": batch.agent, "known": known, "to_call": to_call}
-        if request.method == "POST":
-            form = BatchSheetForm(request.POST, **arguments)
-            if form.is_valid() and self.start(request, batch, form, to_call=to_call, now=now):
-                return redirect("admin:calls_callbatch_change", batch.pk)
+        choose(request, batch, given)
+        if counting.is_large(batch):
+            tally = counting.counted_so_far(batch, now=now) or counting.begin(batch, now=now)
+            if GO_ON in request.GET:
+                counting.count_on(batch, tally, now=now)
+            counted = counting.is_counted(batch)
         else:
-            form = BatchSheetForm(initial=remembered_choices(request, batch, given), **arguments)
+            tally, counted = counting.counted_at_once(batch, now=now), True
+        form, ready = sheet_form(request, batch, to_call=tally.to_call if counted else 0)
+        if request.method == "POST" and form.is_valid():
+            refusal = why_not(batch, tally, ready, counted=counted)
+            if not refusal and self.start(request, batch, form, now=now):
+                return redirect("admin:calls_callbatch_change", batch.pk)
+            form.add_error(None, refusal or _("It has been started already."))
         context = {
             **self.page_context(request, batch, _("Call %(count)d leads") % {"count": len(batch.lead_ids)}),
-            **sheet_groups(preview),
-            "form": form,
-            "to_call": to_call,
-            "typed_above": TYPED_ABOVE,
+            **sheet_facts(batch, tally, ready, form, counted=counted),
         }
         return TemplateResponse(request, "admin/calls/callbatch/sheet.html", context)
 
-    def start(
-        self, request: HttpRequest, batch: CallBatch, form: BatchSheetForm, *, to_call: int, now: datetime
-    ) -> bool:
-        if not to_call:
-            form.add_error(None, _("Nobody of these may be called."))
-            return False
+    def count_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """The part of a large sheet that asks for itself until everybody is counted.
+
+        A GET that writes: only how far the counting is, which any other request would find the same.
+        """
+        batch = self.batch_or_404(request, object_id, permission="calls.place_call")
+        if batch.state != BatchState.DRAFT:
+            return HttpResponse(headers={"HX-Refresh": "true"})
+        now = timezone.now()
+        choose(request, batch, request.GET)
+        tally = counting.counted_so_far(batch, now=now)
+        if tally is None:
+            # Begun anew by another window with other choices: two that restart each other never end.
+            return TemplateResponse(
+                request,
+                "admin/calls/callbatch/overtaken.html",
+                {"batch": batch, "choices": request.GET.urlencode()},
+            )
+        counting.count_on(batch, tally, now=now)
+        counted = counting.is_counted(batch)
+        form, ready = sheet_form(request, batch, to_call=tally.to_call if counted else 0)
+        context = {"batch": batch, **sheet_facts(batch, tally, ready, form, counted=counted)}
+        return TemplateResponse(request, "admin/calls/callbatch/counting.html", context)
+
+    def start(self, request: HttpRequest, batch: CallBatch, form: BatchSheetForm, *, now: datetime) -> bool:
+        """False: it was started by an earlier press."""
         batch.agent = form.cleaned_data["agent"]
         batch.variables = form.variables()
         CallBatch.objects.filter(pk=batch.pk, state=BatchState.DRAFT).update(
@@ -186,8 +223,7 @@ class CallBatchAdmin(ReadOnlyMixin, OwnRowsMixin, ModelAdmin):
             "our_number": form.cleaned_data["our_number"],
             "variables": {**kept.get("variables", {}), str(form.cleaned_data["agent"].pk): form.variables()},
         }
-        dialer.start_batch(batch, now=now)
-        return True
+        return dialer.start_batch(batch, now=now)
 
     def undo(self, request: HttpRequest, object_id: str) -> HttpResponse:
         batch = self.batch_or_404(request, object_id, permission="calls.place_call")
@@ -237,8 +273,11 @@ class CallBatchAdmin(ReadOnlyMixin, OwnRowsMixin, ModelAdmin):
         return answer
 
 
-def choose(batch: CallBatch, given: Any) -> None:
-    """Agent and caller ID as the sheet now has them, on the batch in memory, for its preview."""
+def choose(request: HttpRequest, batch: CallBatch, given: Any) -> None:
+    """Agent, caller ID and words as the sheet now has them, on the batch in memory, for its counting.
+
+    Words that nothing is said about are those this person used last with this agent.
+    """
     agents = Agent.objects.callable_now().select_related("default_caller_id")
     chosen = given.get("agent", "")
     if chosen.isdecimal():
@@ -247,56 +286,92 @@ def choose(batch: CallBatch, given: Any) -> None:
     if "our_number" in given:
         number = given["our_number"]
         batch.caller_id = PhoneNumber.objects.usable().filter(number=number).first() if number else None
-    said = {
-        name.removeprefix("say_"): value for name, value in given.items() if name.startswith("say_") and value
-    }
-    batch.variables = said or batch.variables
-
-
-def remembered_choices(request: HttpRequest, batch: CallBatch, given: Any) -> dict[str, Any]:
+    said = {name.removeprefix("say_"): value for name, value in given.items() if name.startswith("say_")}
     kept = request.session.get(REMEMBERED, {}).get("variables", {}).get(str(batch.agent_id), {})
-    words = {f"say_{name}": value for name, value in {**kept, **batch.variables}.items()}
+    asked = words_to_fill(batch.agent, {})
+    words_said = said if said else {**kept, **batch.variables}
+    batch.variables = {name: words_said[name] for name in asked if words_said.get(name)}
+
+
+def remembered_choices(batch: CallBatch) -> dict[str, Any]:
     caller_id = batch.caller_id.number if batch.caller_id else ""
-    return {**words, "agent": batch.agent_id, "our_number": caller_id}
+    said = {f"say_{name}": value for name, value in batch.variables.items()}
+    return {**said, "agent": batch.agent_id, "our_number": caller_id}
 
 
-def known_to_all(leads: list[Lead]) -> dict[str, str]:
-    """The own fields that every one of these leads has: nothing to fill in for them."""
-    names = set.intersection(*(set(lead.custom) for lead in leads)) if leads else set()
-    return dict.fromkeys(names, "")
+def sheet_form(
+    request: HttpRequest, batch: CallBatch, *, to_call: int
+) -> tuple[BatchSheetForm, ReadyCard | None]:
+    asked = words_to_fill(batch.agent, {})
+    known = counting.known_to_all(batch, asked)
+    arguments: dict[str, Any] = {
+        "speaker": batch.agent,
+        "known": dict.fromkeys(known, ""),
+        "to_call": to_call,
+        "count_again": counting.is_large(batch),
+    }
+    ready = ready_card(batch.agent, supplied={*known, *batch.variables})
+    if request.method == "POST":
+        return BatchSheetForm(request.POST, **arguments), ready
+    return BatchSheetForm(initial=remembered_choices(batch), **arguments), ready
 
 
-def sheet_groups(preview: Preview) -> dict[str, Any]:
-    """Now, later and never, each with its people and their reasons, at most SHOWN."""
-    first = preview.first_later
-    groups = [
-        ("now", _("now"), preview.now),
-        ("later", _("later"), preview.later),
-        ("never", _("never"), preview.never),
-    ]
+def why_not(batch: CallBatch, tally: Tally, ready: ReadyCard | None, *, counted: bool) -> str:
+    """Why the button does nothing; '' when it calls."""
+    if ready is None:
+        return _("No AI agent may call. Ask a manager to add one.")
+    if ready.stops:
+        return " ".join(check.sentence for check in ready.stops)
+    if not counted:
+        return _("First everybody is counted: %(done)d of %(all)d.") % {
+            "done": batch.counted_to,
+            "all": len(batch.lead_ids),
+        }
+    return "" if tally.to_call else _("Nobody of these may be called.")
+
+
+def sheet_facts(
+    batch: CallBatch, tally: Tally, ready: ReadyCard | None, form: BatchSheetForm, *, counted: bool
+) -> dict[str, Any]:
+    """Now, later and never, each with its first people and their reasons; and whether it may begin."""
+    total = len(batch.lead_ids)
+    leads = Lead.objects.in_bulk([entry[0] for entries in tally.shown.values() for entry in entries])
+    labels = {Verdict.NOW: _("now"), Verdict.LATER: _("later"), Verdict.NEVER: _("never")}
     return {
         "groups": [
-            {"code": code, "label": label, "all": found, "shown": [told(each) for each in found[:SHOWN]]}
-            for code, label, found in groups
+            {
+                "code": verdict.value,
+                "label": label,
+                "count": tally.counts[verdict],
+                "shown": [
+                    (leads[pk], their_time(at, zone), texts)
+                    for pk, at, zone, texts in tally.shown[verdict]
+                    if pk in leads
+                ],
+            }
+            for verdict, label in labels.items()
         ],
-        "first_later": their_time(first) if first else None,
+        "first_later": their_time(*tally.first_later) if tally.first_later else None,
         "never_by_reason": [
-            (words.REASONS.get(code, text), count) for code, text, count in preview.never_by_reason()
+            (words.REASONS.get(code, text), count) for code, text, count in tally.never_by_reason()
         ],
-        "shown_most": SHOWN,
+        "shown_most": counting.SHOWN,
+        "counted": counted,
+        "counted_to": batch.counted_to,
+        "total": total,
+        "percent": 100 * batch.counted_to // total if total else 100,
+        "choices": form.chosen(),
+        "form": form,
+        "ready": ready,
+        "to_call": tally.to_call,
+        "typed_above": TYPED_ABOVE,
+        "why_not": why_not(batch, tally, ready, counted=counted),
     }
 
 
-def told(decision: Decision) -> tuple[Lead | None, datetime | None, list[Reason]]:
-    """A lead, when it opens there if that is later, and the reasons that decided."""
-    never = decision.verdict == Verdict.NEVER
-    reasons = [reason for reason in decision.reasons if reason.blocks or not never]
-    return decision.lead, their_time(decision) if decision.verdict == Verdict.LATER else None, reasons
-
-
-def their_time(decision: Decision) -> datetime | None:
-    zone = ZoneInfo(decision.zones[0]) if decision.zones else timezone.get_current_timezone()
-    return decision.at.astimezone(zone) if decision.at else None
+def their_time(at: str | None, zone: str) -> datetime | None:
+    moment = parse_datetime(at) if at else None
+    return moment.astimezone(ZoneInfo(zone) if zone else timezone.get_current_timezone()) if moment else None
 
 
 def progress_facts(batch: CallBatch, *, now: datetime) -> dict[str, Any]:

@@ -25,6 +25,7 @@ from unfold.widgets import UnfoldAdminSelectWidget, UnfoldAdminTextInputWidget
 from agents import phone, variables
 from agents.models import Agent, PhoneNumber
 from calls import dialer
+from calls.admin.ready import ready_card
 from calls.dialer.ask import lead_variables
 from calls.eligibility import Decision, Verdict, decide
 from calls.eligibility.hours import local_times
@@ -70,7 +71,7 @@ class SpeakerForm(forms.Form):
         self.variable_names = words_to_fill(speaker, known)
         for name in self.variable_names:
             self.fields[f"say_{name}"] = forms.CharField(
-                label=name,
+                label=name.replace("_", " ").strip().capitalize() or name,
                 required=False,
                 max_length=LONGEST_VARIABLE,
                 widget=UnfoldAdminTextInputWidget(
@@ -180,6 +181,13 @@ class CallSheetViews:
             **self.page_context(request, lead, _("Call %(name)s") % {"name": lead.name}),
             **sheet_facts(lead, decision, speaker, form, now=now),
             "form": form,
+            "ready": ready_card(
+                speaker,
+                supplied={
+                    *lead_variables(lead),
+                    *(name for name in form.variable_names if data.get(f"say_{name}")),
+                },
+            ),
         }
         return TemplateResponse(request, "admin/calls/lead/sheet.html", context)
 
@@ -299,7 +307,9 @@ def sheet_facts(
         "decision": decision,
         "clocks": clocks,
         "opens_at": decision.at.astimezone(clocks[0].tzinfo) if decision.at and clocks else decision.at,
-        "reasons": [reason for reason in decision.reasons if reason.code != "waiting"],
+        "reasons": [
+            reason for reason in decision.reasons if reason.code not in ("waiting", "agent_not_ready")
+        ],
         "may_try": all(reason.code in MENDED_HERE for reason in decision.reasons if reason.blocks),
         "waiting": waiting,
         "waits": dialer.waiting(waiting, now=now) if waiting else None,

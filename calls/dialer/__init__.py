@@ -12,7 +12,7 @@ from calls.dialer.ask import (
     cancel,
     hang_up,
 )
-from calls.dialer.batches import cancel_rest, open_batch, preview, progress, start_batch, undo_batch
+from calls.dialer.batches import cancel_rest, open_batch, progress, start_batch, undo_batch
 from calls.dialer.gate import StopState, alive, resume, stop, stop_state
 from calls.dialer.promises import drop_promise, promise
 from calls.dialer.waiting import Waiting, queue_summary, waiting
@@ -34,7 +34,6 @@ __all__ = [
     "drop_promise",
     "hang_up",
     "open_batch",
-    "preview",
     "progress",
     "promise",
     "queue_summary",

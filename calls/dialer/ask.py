@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from django.conf import settings
 from django.db import IntegrityError, transaction
+from django.db.models import QuerySet
 from django.utils.translation import gettext as _
 
 from agents import variables as supplied
@@ -259,8 +260,7 @@ def cancel(call: Call, *, reason: str, now: datetime, by: User | None = None) ->
 
     False: it is in conversation or over, and nothing was changed.
     """
-    who = by.get_username() if by else ""
-    why = f"{reason} ({who})"[:300] if who else reason[:300]
+    why = signed(reason, by)
     with transaction.atomic():
         locked = Call.objects.select_for_update(of=("self",)).get(pk=call.pk)
         at = database_now()
@@ -273,6 +273,30 @@ def cancel(call: Call, *, reason: str, now: datetime, by: User | None = None) ->
             )
             return True
     return False
+
+
+def signed(reason: str, by: User | None) -> str:
+    """With the login of whoever gave it."""
+    return (f"{reason} ({by.get_username()})" if by else reason)[:300]
+
+
+def cancel_waiting(calls: QuerySet[Call], *, reason: str, most: int) -> int:
+    """End at most so many of `calls` that still wait, in their order, in one short transaction. How many."""
+    with transaction.atomic():
+        locked = calls.filter(status=CallStatus.QUEUED).select_for_update()
+        waiting = list(locked.values_list("pk", flat=True)[:most])
+        at = database_now()
+        return Call.objects.filter(pk__in=waiting, status=CallStatus.QUEUED).update(
+            status=CallStatus.ENDED,
+            outcome=Outcome.CANCELED,
+            ended_at=at,
+            final=True,
+            outcome_evidence=reason[:200],
+            slot_until=None,
+            next_look_at=None,
+            cancel_requested_at=at,
+            cancel_reason=reason[:300],
+        )
 
 
 def end_unplaced(call: Call, outcome: str, why: str, *, at: datetime, cancelled: bool = False) -> None:

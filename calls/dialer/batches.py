@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+import uuid
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -14,8 +16,17 @@ from django.db.models import Count
 from django.utils.translation import gettext as _
 
 from agents.models import Agent, PhoneNumber
-from calls.dialer.ask import BadRequest, NotAllowed, OnThePhone, ask, caller_id_for, cancel
-from calls.eligibility import Decision, Verdict, decide_many
+from calls.dialer.ask import (
+    BadRequest,
+    NotAllowed,
+    OnThePhone,
+    ask,
+    caller_id_for,
+    cancel,
+    cancel_waiting,
+    signed,
+)
+from calls.eligibility import Decision, decide_many
 from calls.models import Call, CallBatch, CallStatus, Lead, Priority, Via
 from calls.models.batch import BatchState
 from calls.models.call import ACTIVE
@@ -27,25 +38,12 @@ if TYPE_CHECKING:
 UNDO = timedelta(seconds=10)
 MOST_LEADS = 50_000
 A_PIECE = 25
-"""Leads queued in one transaction: kept well under 200 ms, because on SQLite everybody waits for it."""
-
-
-@dataclass(frozen=True, slots=True)
-class Preview:
-    now: list[Decision]
-    later: list[Decision]
-    never: list[Decision]
-
-    @property
-    def first_later(self) -> Decision | None:
-        dated = [(decision.at, n) for n, decision in enumerate(self.later) if decision.at]
-        return self.later[min(dated)[1]] if dated else None
-
-    def never_by_reason(self) -> list[tuple[str, str, int]]:
-        """(code, sentence, how many), most first; each person counted by their first blocking reason."""
-        first = [next(reason for reason in d.reasons if reason.blocks) for d in self.never]
-        texts = {reason.code: reason.text for reason in first}
-        return [(code, texts[code], n) for code, n in Counter(reason.code for reason in first).most_common()]
+"""Leads decided about together, and the most that are queued in one transaction."""
+A_PIECE_LASTS = 0.1
+"""Seconds after which a piece is committed as far as it came: on SQLite everybody waits for it."""
+CANCELLED_AT_ONCE = 250
+AT_MOST_IN_A_REQUEST = 1.0
+"""Seconds that whoever pressed *Undo* or *Cancel the rest* waits; the dialer does what is left."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,18 +84,8 @@ def open_batch(
     )
 
 
-def preview(batch: CallBatch, *, now: datetime) -> Preview:
-    """What would happen if it started now; nothing is written."""
-    groups: dict[str, list[Decision]] = {verdict: [] for verdict in Verdict.values}
-    our_number = _our_number(batch)
-    for decision in decide_many(
-        _leads(batch.lead_ids), now=now, agent=batch.agent, our_number=our_number, variables=batch.variables
-    ):
-        groups[decision.verdict].append(decision)
-    return Preview(groups[Verdict.NOW], groups[Verdict.LATER], groups[Verdict.NEVER])
-
-
-def _our_number(batch: CallBatch) -> str:
+def our_number_of(batch: CallBatch) -> str:
+    """The number it calls from; '' when there is none."""
     if batch.agent is None:
         return ""
     try:
@@ -106,7 +94,7 @@ def _our_number(batch: CallBatch) -> str:
         return ""
 
 
-def _leads(ids: Sequence[int]) -> list[Lead]:
+def leads_of(ids: Sequence[int]) -> list[Lead]:
     """In the order of the selection; leads deleted since are left out."""
     found = Lead.objects.prefetch_related("phones").in_bulk(list(ids))
     return [found[pk] for pk in ids if pk in found]
@@ -125,52 +113,98 @@ def undo_batch(batch: CallBatch, *, by: User | None, now: datetime) -> bool:
     """Within ten seconds: nothing of it is called. False: too late, use `cancel_rest`."""
     undone = CallBatch.objects.filter(
         pk=batch.pk, state__in=[BatchState.FILLING, BatchState.RUNNING], undo_until__gt=now
-    ).update(state=BatchState.UNDONE)
+    ).update(state=BatchState.UNDONE, cancel_reason=signed(_("Batch undone"), by))
     if undone:
-        _cancel_waiting(batch, by=by, reason=_("Batch undone"), now=now)
+        _cancel_for(AT_MOST_IN_A_REQUEST, batch)
+        # One that a dialer took in this very moment: its permit is refused, or its phone hung up.
+        for call in Call.objects.filter(batch=batch, status__in=ACTIVE):
+            cancel(call, by=by, reason=_("Batch undone"), now=now)
     return bool(undone)
 
 
 def cancel_rest(batch: CallBatch, *, by: User | None, now: datetime) -> int:
-    """What still waits is not called; calls that are on go on. Returns how many were cancelled."""
+    """What still waits is not called; calls that are on go on. Returns how many waited.
+
+    A second of it is done at once, the calls due soonest first; the dialer does what is left then.
+    """
     CallBatch.objects.filter(pk=batch.pk, state__in=[BatchState.FILLING, BatchState.RUNNING]).update(
-        state=BatchState.CANCELLED
+        state=BatchState.CANCELLED, cancel_reason=signed(_("Rest of the batch cancelled"), by)
     )
-    return _cancel_waiting(batch, by=by, reason=_("Rest of the batch cancelled"), now=now)
+    waited = Call.objects.filter(batch=batch, status=CallStatus.QUEUED).count()
+    _cancel_for(AT_MOST_IN_A_REQUEST, batch)
+    return waited
 
 
-def _cancel_waiting(batch: CallBatch, *, by: User | None, reason: str, now: datetime) -> int:
-    waiting = Call.objects.filter(batch=batch, status=CallStatus.QUEUED)
-    return sum(cancel(call, by=by, reason=reason, now=now) for call in waiting.iterator(chunk_size=500))
+def _cancel_for(seconds: float, batch: CallBatch) -> None:
+    ends = time.monotonic() + seconds
+    while _cancel_piece(batch.pk) and time.monotonic() < ends:
+        pass
+
+
+def _cancel_piece(batch_pk: uuid.UUID) -> bool:
+    """End the next calls of a batch that is being cancelled. True: there may be more."""
+    batch = CallBatch.objects.only("cancel_reason").get(pk=batch_pk)
+    if not batch.cancel_reason:
+        return False
+    waiting = Call.objects.filter(batch=batch_pk).order_by("due_at")
+    if cancel_waiting(waiting, reason=batch.cancel_reason, most=CANCELLED_AT_ONCE):
+        return True
+    CallBatch.objects.filter(pk=batch_pk).update(cancel_reason="")
+    return False
+
+
+def cancel_next() -> bool:
+    """Go on with a batch whose cancelling was cut off. True: there may be more."""
+    cut_off = CallBatch.objects.exclude(cancel_reason="").values_list("pk", flat=True).first()
+    return cut_off is not None and _cancel_piece(cut_off)
 
 
 def fill_next(*, now: datetime) -> bool:
     """Queue the next piece of one started batch. True: there may be more.
 
-    `filled_to` is written with the calls themselves, so that a killed filler goes on where it was.
+    1. Decide about the piece, with no transaction open: on SQLite everybody would wait for it.
+    2. Lock the batch, if it is still where it was: another filler, *Undo* or *Cancel* may have been first.
+    3. Queue for at most A_PIECE_LASTS. `filled_to` is written with the calls themselves, so that a killed
+       filler goes on where it was.
     """
-    filling = CallBatch.objects.filter(state=BatchState.FILLING).order_by("started_at")
-    if not filling.exists():
+    batch = (
+        CallBatch.objects.filter(state=BatchState.FILLING)
+        .select_related("agent__default_caller_id", "caller_id", "created_by")
+        .order_by("started_at")
+        .first()
+    )
+    if batch is None:
         return False
-    with transaction.atomic():
-        batch = (
-            filling.select_for_update(of=("self",), skip_locked=skips_locked_rows())
-            .select_related("agent", "caller_id", "created_by")
-            .first()
-        )
-        if batch is None:
-            return False
-        ids = batch.lead_ids[batch.filled_to : batch.filled_to + A_PIECE]
+    ids, reached = batch.lead_ids, batch.filled_to
+    piece = ids[reached : reached + A_PIECE]
+    decisions = {
+        decision.lead.pk: decision
         for decision in decide_many(
-            _leads(ids), now=now, agent=batch.agent, our_number=_our_number(batch), variables=batch.variables
-        ):
-            problem = _queue(batch, decision, now=now)
-            if problem and decision.lead is not None:
-                batch.refused.append({"lead": decision.lead.pk, "code": problem[0], "text": problem[1]})
-        batch.filled_to += len(ids)
-        if batch.filled_to >= len(batch.lead_ids):
+            leads_of(piece),
+            now=now,
+            agent=batch.agent,
+            our_number=our_number_of(batch),
+            variables=batch.variables,
+        )
+        if decision.lead is not None
+    }
+    with transaction.atomic():
+        still = CallBatch.objects.filter(pk=batch.pk, state=BatchState.FILLING, filled_to=reached)
+        if still.select_for_update(skip_locked=skips_locked_rows()).first() is None:
+            return False
+        ends = time.monotonic() + A_PIECE_LASTS
+        refused = []
+        for pk in piece:
+            problem = _queue(batch, decisions[pk], now=now) if pk in decisions else None
+            if problem:
+                refused.append({"lead": pk, "code": problem[0], "text": problem[1]})
+            batch.filled_to += 1
+            if time.monotonic() > ends:
+                break
+        if batch.filled_to >= len(ids):
             batch.state = BatchState.RUNNING
-        batch.save(update_fields=["filled_to", "refused", "state"])
+        batch.refused.extend(refused)
+        batch.save(update_fields=["filled_to", "state", *(["refused"] if refused else [])])
     return True
 
 
@@ -186,7 +220,7 @@ def _queue(batch: CallBatch, decision: Decision, *, now: datetime) -> tuple[str,
             by=batch.created_by,
             via=Via.DESK,
             now=now,
-            our_number=_our_number(batch),
+            our_number=our_number_of(batch),
             variables=batch.variables,
             due_at=due_at,
             not_after=max(decision.day_ends, due_at + UNDO) if decision.day_ends else None,

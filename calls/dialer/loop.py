@@ -19,7 +19,7 @@ from django.utils import timezone
 
 from agents.providers.base import Provider
 from calls.dialer import gate, settle
-from calls.dialer.batches import fill_next, finish_batches
+from calls.dialer.batches import cancel_next, fill_next, finish_batches
 from calls.dialer.claim import Nothing, claim_next, expire_overdue
 from calls.dialer.place import place
 from calls.dialer.promises import queue_next_promise
@@ -139,7 +139,8 @@ class Dialer:
 
     def step_fill(self) -> float:
         now = timezone.now()
-        again = fill_next(now=now)
+        again = cancel_next()
+        again = fill_next(now=now) or again
         again = queue_next_promise(now=now) or again
         if not again:
             finish_batches()
@@ -174,7 +175,7 @@ def run_once(provider: Provider) -> int:
     placed = 0
     deadline = time.monotonic() + 3600
     while time.monotonic() < deadline:
-        while fill_next(now=timezone.now()) or queue_next_promise(now=timezone.now()):
+        while cancel_next() or fill_next(now=timezone.now()) or queue_next_promise(now=timezone.now()):
             pass
         dialer.step_settle()
         claimed = claim_next(provider)

@@ -53,6 +53,13 @@ class CallBatch(models.Model):
     refused = models.JSONField(_("not called"), default=list, blank=True)
     """[{lead, code, text}] for those who were not queued."""
 
+    counted_to = models.PositiveIntegerField(default=0)
+    """How many of the selection's ids the sheet has been counted to."""
+    counted = models.JSONField(default=dict, blank=True)
+    """What the sheet of a large draft has found so far: dialer.counting."""
+    cancel_reason = models.CharField(max_length=300, blank=True)
+    """Not empty while calls of an undone or cancelled batch may still be waiting: a killed one goes on."""
+
     class Meta:
         verbose_name = _("batch")
         verbose_name_plural = _("batches")
@@ -63,6 +70,8 @@ class CallBatch(models.Model):
         indexes = [
             # dialer.fill: batches whose queueing is under way or was cut off.
             models.Index(fields=["started_at"], condition=Q(state="filling"), name="batch_filling"),
+            # dialer.fill: batches whose waiting calls have not all been ended.
+            models.Index(fields=["id"], condition=~Q(cancel_reason=""), name="batch_cancelling"),
         ]
 
     def __str__(self) -> str:

@@ -53,7 +53,10 @@
     const fresh = await fetchSheet(`${form.action.split("?")[0]}?${chosen}`).catch(() => null);
     if (!fresh) return;
     const name = control.name;
-    sheet.replaceWith(document.importNode(fresh, true));
+    const shown = document.importNode(fresh, true);
+    sheet.replaceWith(shown);
+    // A large batch is counted by a part of the sheet that asks for itself.
+    window.htmx?.process(shown);
     document.querySelector(`#desk-sheet [name="${name}"]`)?.focus();
   }
 
