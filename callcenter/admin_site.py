@@ -41,6 +41,8 @@ ADMINISTRATION: list[Item] = [
     (_("Stored events"), "calls.webhookevent", "inbox"),
     (_("Processes"), "calls.heartbeat", "monitor_heart"),
 ]
+# What counts something behind a name in the navigation: shown in red while it is not nothing.
+BADGES = {"calls.webhookevent": "calls.admin.banners.events_badge"}
 
 
 class CallCenterSite(UnfoldAdminSite):
@@ -63,7 +65,10 @@ class CallCenterSite(UnfoldAdminSite):
             if model_admin is None or not model_admin.has_view_permission(request):
                 continue
             link = reverse(f"{self.name}:{label.replace('.', '_')}_changelist")
-            shown.append({"title": name, "icon": icon, "link": link})
+            entry: dict[str, Any] = {"title": name, "icon": icon, "link": link}
+            if label in BADGES:
+                entry |= {"badge": BADGES[label], "badge_variant": "danger"}
+            shown.append(entry)
         return {"title": title, "items": shown, **options}
 
 

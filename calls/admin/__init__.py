@@ -8,6 +8,7 @@ from calls.admin import agents as agents
 from calls.admin import batches as batches
 from calls.admin import calls as calls
 from calls.admin import do_not_call as do_not_call
+from calls.admin import events as events
 from calls.admin import imports as imports
 from calls.admin import leads as leads
 from calls.admin import machine as machine
@@ -21,6 +22,7 @@ __all__ = [
     "batches",
     "calls",
     "do_not_call",
+    "events",
     "imports",
     "leads",
     "machine",

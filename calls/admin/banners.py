@@ -19,10 +19,12 @@ from django.utils import timezone
 from django.utils.formats import date_format
 from django.utils.http import url_has_allowed_host_and_scheme
 from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
 from django.views.decorators.http import require_POST
 
 from callcenter.checks import calls_the_sandbox
 from calls import dialer
+from calls.admin.events import gone_wrong
 from calls.dialer.gate import account_problem
 from calls.lifecycle import reachability
 from calls.models import Gate
@@ -45,6 +47,9 @@ class Banner:
     title: str
     text: str = ""
     may_resume: bool = False
+    link: str = ""
+    """Where to look, said as `link_text`."""
+    link_text: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +60,7 @@ class State:
     dialer_alive: bool
     account_problem: str
     unreachable: reachability.Unreachable | None
+    events_gone_wrong: int
 
 
 def state(*, now: datetime) -> State:
@@ -65,12 +71,13 @@ def state(*, now: datetime) -> State:
             dialer_alive=dialer.alive(now=now),
             account_problem=account_problem(),
             unreachable=reachability.judge(reachability.gather(now=now), now=now),
+            events_gone_wrong=gone_wrong(now=now),
         )
         cache.set(CACHE_KEY, kept, CACHED_S)
     return kept
 
 
-def banners(*, now: datetime, may_resume: bool) -> list[Banner]:
+def banners(*, now: datetime, may_resume: bool, may_see_events: bool = False) -> list[Banner]:
     """Alarms first, the one that explains the others on top."""
     found = state(now=now)
     shown: list[Banner] = []
@@ -107,6 +114,8 @@ def banners(*, now: datetime, may_resume: bool) -> list[Banner]:
                 found.unreachable.sentence,
             )
         )
+    if found.events_gone_wrong and may_see_events:
+        shown.append(_gone_wrong(found.events_gone_wrong))
     if calls_the_sandbox():
         shown.append(
             Banner(
@@ -123,6 +132,23 @@ def banners(*, now: datetime, may_resume: bool) -> list[Banner]:
             )
         )
     return shown
+
+
+def _gone_wrong(count: int) -> Banner:
+    return Banner(
+        "events",
+        Level.ALARM,
+        "inbox",
+        ngettext(
+            "%(count)d event from the phone company could not be read",
+            "%(count)d events from the phone company could not be read",
+            count,
+        )
+        % {"count": count},
+        _("They are kept as they came; until they are read, their calls lack what they say."),
+        link=reverse("admin:calls_webhookevent_changelist"),
+        link_text=_("See stored events"),
+    )
 
 
 def _stopped(stop: dialer.StopState, *, may_resume: bool) -> Banner:
@@ -152,7 +178,14 @@ def on_every_page(request: HttpRequest) -> dict[str, Any]:
     if not request.user.is_active or not request.user.is_staff:
         return {}
     may_resume = request.user.has_perm("calls.resume_calling")
-    return {"banners": banners(now=timezone.now(), may_resume=may_resume)}
+    may_see_events = request.user.has_perm("calls.view_webhookevent")
+    return {"banners": banners(now=timezone.now(), may_resume=may_resume, may_see_events=may_see_events)}
+
+
+def events_badge(request: HttpRequest) -> str | None:
+    """Beside "Stored events" in the navigation; None shows nothing."""
+    found = state(now=timezone.now()).events_gone_wrong
+    return str(found) if found else None
 
 
 @require_POST

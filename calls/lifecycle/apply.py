@@ -33,36 +33,47 @@ log = structlog.get_logger(__name__)
 FOREIGN_AFTER = timedelta(hours=1)
 RETRY_S = (1, 5, 30, 120, 600, 3600)
 """Back-off of an event that cannot be applied or whose call is not known yet."""
+IN_THE_INBOX = (EventState.PENDING, EventState.WAITING, EventState.FAILING)
+AGAIN_AT_A_TIME = 200
+AGAIN_PACE = timedelta(seconds=1)
+"""Between two bunches of events read again, so that a year of them does not hold up what comes in."""
 
 
 def apply_next(*, now: datetime) -> bool:
     """Apply one event. True: there may be more."""
-    due = WebhookEvent.objects.filter(
-        state__in=[EventState.PENDING, EventState.WAITING], next_try_at__lte=now
-    ).order_by("next_try_at", "id")
+    due = WebhookEvent.objects.filter(state__in=IN_THE_INBOX, next_try_at__lte=now).order_by(
+        "next_try_at", "id"
+    )
     if not due.exists():
         return False
     with transaction.atomic():
         event = due.select_for_update(of=("self",), skip_locked=skips_locked_rows()).first()
         if event is None:
             return False
+        its_call = event.call_id
         event.problem = ""
         try:
             with transaction.atomic():
                 _apply(event, now=now)
         except Exception:
-            event.problem = traceback.format_exc()[-8000:]
-            event.state = EventState.PENDING
             log.exception("event could not be applied", row=event.pk)
+            event.problem, event.state = _storable(traceback.format_exc()), EventState.FAILING
+            # A call that was made for this event was rolled back with it.
+            event.call_id = its_call
         event.tries += 1
         event.next_try_at = now + timedelta(seconds=RETRY_S[min(event.tries - 1, len(RETRY_S) - 1)])
         event.save(
             update_fields=[
-                "state", "tries", "next_try_at", "problem", "applied_at",
+                "state", "tries", "next_try_at", "problem",
                 "name", "provider_call_id", "call_uuid", "call",
             ]
         )  # fmt: skip
     return True
+
+
+def _storable(text: str) -> str:
+    """The end of a traceback without what no database can hold: it may quote what a stranger sent."""
+    return text[-8000:].encode("utf-8", "backslashreplace").decode().replace("\x00", "\\x00")
 
 
 def apply_pending(*, now: datetime, limit: int = 500) -> int:
@@ -82,8 +93,15 @@ def apply_again(provider_call_id: str) -> None:
 
 
 def read_again(events: QuerySet[WebhookEvent], *, now: datetime) -> int:
-    """A person asks for it, such as after an update that reads more. Folding undoes nothing."""
-    return events.update(state=EventState.PENDING, tries=0, next_try_at=now)
+    """A person asks for it, such as after an update that reads more. How many; folding undoes nothing."""
+    found, last = 0, 0
+    while True:
+        some = list(events.filter(pk__gt=last).order_by("pk").values_list("pk", flat=True)[:AGAIN_AT_A_TIME])
+        if not some:
+            return found
+        due = now + AGAIN_PACE * (found // AGAIN_AT_A_TIME)
+        WebhookEvent.objects.filter(pk__in=some).update(state=EventState.PENDING, tries=0, next_try_at=due)
+        found, last = found + len(some), some[-1]
 
 
 def read_facts(event: WebhookEvent, provider: Provider) -> tuple[str, EventKind, CallFacts | None]:
@@ -119,9 +137,9 @@ def _apply(event: WebhookEvent, *, now: datetime) -> None:
         event.state = EventState.INCIDENT
         _tell_incident(call, facts.provider_call_id)
         return
-    event.state, event.applied_at = EventState.APPLIED, now
+    event.state = EventState.APPLIED
     WebhookEvent.objects.filter(pk=event.pk).update(
-        call=call, provider_call_id=event.provider_call_id, call_uuid=event.call_uuid
+        call=call, provider_call_id=event.provider_call_id, call_uuid=event.call_uuid, applied_at=now
     )
     if not call.provider_call_id:
         Call.objects.filter(pk=call.pk).update(provider_call_id=facts.provider_call_id)
@@ -174,20 +192,26 @@ def _tell_incident(call: Call, other: str) -> None:
 
 
 def facts_of(call: Call, provider: Provider) -> list[Fact]:
-    """Every readable fact of a call, pushed and fetched."""
+    """Every fact that was ever applied to this call, pushed and fetched, and can be read.
+
+    One that is read again stays among them meanwhile; one that fails now speaks on its own row.
+    """
     mine = Q(call=call)
     if call.provider_call_id:
         mine |= Q(provider_call_id=call.provider_call_id)
     found = []
-    for event in WebhookEvent.objects.filter(mine).exclude(
-        state__in=[EventState.UNREADABLE, EventState.INCIDENT, EventState.IGNORED]
-    ):
+    for event in WebhookEvent.objects.filter(mine, applied_at__isnull=False):
         try:
             _name, kind, facts = read_facts(event, provider)
         except Unreadable:
             continue
+        except Exception:
+            log.exception("an applied event cannot be read any more", row=event.pk)
+            continue
         if kind == EventKind.FACT and facts is not None and facts.provider_call_id == call.provider_call_id:
-            found.append(Fact(facts, event.source == EventSource.LOOKUP, event.key))
+            fetched = event.source == EventSource.LOOKUP
+            at = event.received_at.timestamp() if fetched else 0.0
+            found.append(Fact(facts, fetched, event.key, at))
     return found
 
 
@@ -198,16 +222,13 @@ def fold(call: Call, *, provider: Provider, now: datetime) -> None:
         return
     derived = derive(facts)
     was_ended, was_analysed = call.status == CallStatus.ENDED, call.analysed_at is not None
-    columns = {**derived.columns, **_position(call, derived, now=now)}
-    if columns.get("outcome") == Outcome.NO_ANSWER and (call.cancel_requested_at or call.hang_up_at):
-        columns |= {"outcome": Outcome.CANCELED, "outcome_evidence": _("We hung up before anybody answered.")}
+    columns = {**told(call, derived), **_position(call, derived, now=now)}
     for name, value in columns.items():
         setattr(call, name, value)
-    call.proposed_disposition = dispositions.proposed(
-        call, opted_out=derived.opted_out, asked_call_back=derived.asked_call_back
-    )
-    call.promise = str(call.analysis.get("promise") or "")[:300]
-    call.save(update_fields=[*columns, "proposed_disposition", "promise"])
+    columns |= meant(call, derived)
+    for name, value in columns.items():
+        setattr(call, name, value)
+    call.save(update_fields=list(columns))
     if derived.turns is not None:
         Transcript.objects.update_or_create(
             call=call, defaults={"turns": derived.turns, "text": derived.text}
@@ -215,6 +236,24 @@ def fold(call: Call, *, provider: Provider, now: datetime) -> None:
         search.index_transcript(call.pk, derived.text)
     if call.status == CallStatus.ENDED and (not was_ended or (call.analysed_at and not was_analysed)):
         dispositions.follow_through(call, now=now)
+
+
+def told(call: Call, derived: Derived) -> dict[str, Any]:
+    """The columns that follow from the facts alone, whenever they are folded."""
+    columns = dict(derived.columns)
+    if columns.get("outcome") == Outcome.NO_ANSWER and (call.cancel_requested_at or call.hang_up_at):
+        columns |= {"outcome": Outcome.CANCELED, "outcome_evidence": _("We hung up before anybody answered.")}
+    return columns
+
+
+def meant(call: Call, derived: Derived) -> dict[str, Any]:
+    """What the call, with those columns, is proposed to have meant."""
+    return {
+        "proposed_disposition": dispositions.proposed(
+            call, opted_out=derived.opted_out, asked_call_back=derived.asked_call_back
+        ),
+        "promise": str(call.analysis.get("promise") or "")[:300],
+    }
 
 
 def _position(call: Call, derived: Derived, *, now: datetime) -> dict[str, Any]:
@@ -238,8 +277,13 @@ def _position(call: Call, derived: Derived, *, now: datetime) -> dict[str, Any]:
     fields["ended_at"] = derived.columns["ended_at"] or call.ended_at or now
     if derived.stage == Stage.ANALYSED:
         fields |= {"final": True, "next_look_at": None, "analysed_at": call.analysed_at or now}
-    elif call.status != CallStatus.ENDED or call.outcome == Outcome.UNKNOWN or call.next_look_at is None:
+    elif _is_news(call, derived) or (call.next_look_at is None and not call.final):
         first = schedule.analysis_due(0)
         assert first is not None
         fields |= {"final": False, "next_look_at": now + first, "looks": 0}
     return fields
+
+
+def _is_news(call: Call, derived: Derived) -> bool:
+    """Whether the end was not known, or known otherwise: else a last look would start all looks anew."""
+    return call.status != CallStatus.ENDED or call.outcome != told(call, derived)["outcome"]

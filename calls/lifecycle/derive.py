@@ -1,8 +1,9 @@
 """All facts of a call in, its columns out. Pure, and free of the order in which facts came.
 
 Field by field the fact with the highest rank that *has* the field wins: how far it says the call was,
-then fetched by us over pushed to us, then its own end or start time, then its hash. Absent never
-overwrites. The signature's time is no part of it: it changes with each retry of the same event.
+then fetched by us over pushed to us, then its own end or start time, then when it was fetched (what a call
+cost may be settled later), then its hash. Absent never overwrites. The signature's time is no part of it:
+it changes with each retry of the same event.
 """
 
 from __future__ import annotations
@@ -27,11 +28,14 @@ class Fact:
     facts: CallFacts
     fetched: bool
     key: str
+    fetched_at: float = 0.0
+    """Seconds since the epoch; 0 for what was pushed, whose arrival means nothing."""
 
     @property
-    def rank(self) -> tuple[int, bool, float, str]:
+    def rank(self) -> tuple[int, bool, float, float, str]:
         moment = self.facts.ended_at or self.facts.started_at
-        return (self.facts.stage, self.fetched, moment.timestamp() if moment else 0.0, self.key)
+        told = moment.timestamp() if moment else 0.0
+        return (self.facts.stage, self.fetched, told, self.fetched_at, self.key)
 
 
 @dataclass(frozen=True, slots=True)

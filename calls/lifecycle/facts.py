@@ -23,12 +23,13 @@ def store_webhook(body: bytes, *, signature: str, contract: str, now: datetime) 
 
 def store_lookup(
     report: Report, *, now: datetime, contract: str = "current", call_uuid: UUID | None = None
-) -> None:
+) -> str:
     """What a look-up answered is a fact like any other, so a call can be derived again without asking.
 
-    `call_uuid`: the call it was looked up for, which counts where the facts themselves name none.
+    `call_uuid`: the call it was looked up for, which counts where the facts themselves name none. Returns
+    the fact's key.
     """
-    _store(
+    return _store(
         report.body,
         source=EventSource.LOOKUP,
         contract=contract,
@@ -50,7 +51,7 @@ def _store(
     provider_call_id: str = "",
     name: str = "",
     call_uuid: UUID | None = None,
-) -> None:
+) -> str:
     event = WebhookEvent(
         key=event_key(source, contract, body),
         source=source,
@@ -64,3 +65,7 @@ def _store(
         call_uuid=call_uuid,
     )
     inbox.write(event)
+    if source == EventSource.LOOKUP:
+        # The same answer again is the newest answer again: of two look-ups that differ the later counts.
+        WebhookEvent.objects.filter(key=event.key, received_at__lt=now).update(received_at=now)
+    return event.key

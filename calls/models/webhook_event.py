@@ -16,6 +16,7 @@ class EventState(models.TextChoices):
     WAITING = "waiting", _("Its call is not known yet")
     FOREIGN = "foreign", _("Of another use of this account")
     UNREADABLE = "unreadable", _("Cannot be read")
+    FAILING = "failing", _("Failed, is tried again")
     INCIDENT = "incident", _("Our call under a second id")
     IGNORED = "ignored", _("Nothing to do")
 
@@ -64,7 +65,7 @@ class WebhookEvent(models.Model):
             # lifecycle.apply: what to read next.
             models.Index(
                 fields=["next_try_at", "id"],
-                condition=Q(state__in=["pending", "waiting"]),
+                condition=Q(state__in=["pending", "waiting", "failing"]),
                 name="event_inbox",
             ),
             # lifecycle.apply: all facts of a call, and events that came before their call was known.
@@ -74,10 +75,10 @@ class WebhookEvent(models.Model):
             models.Index(fields=["applied_at"], condition=Q(applied_at__isnull=False), name="event_applied"),
             # The list, newest first, and lifecycle.reachability: what came lately.
             models.Index(fields=["-received_at"], name="event_newest"),
-            # The front page: what a person should look at.
+            # admin.events: the lists of what went wrong, and the counts on every page.
             models.Index(
-                fields=["state"],
-                condition=Q(state__in=["unreadable", "incident"]),
+                fields=["state", "-received_at"],
+                condition=Q(state__in=["unreadable", "incident", "failing", "foreign"]),
                 name="event_needs_a_look",
             ),
         ]

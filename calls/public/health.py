@@ -94,12 +94,13 @@ def _metrics(now: datetime) -> Iterator[str]:
     yield from _gauge(
         "calls_due_oldest_seconds", "Since the oldest of them was due.", {"": _age(due["oldest"], now)}
     )
-    inbox = WebhookEvent.objects.filter(state__in=[EventState.PENDING, EventState.WAITING]).aggregate(
-        count=Count("pk"), oldest=Min("received_at")
-    )
+    waiting = WebhookEvent.objects.filter(state__in=[EventState.PENDING, EventState.WAITING])
+    inbox = waiting.aggregate(count=Count("pk"), oldest=Min("received_at"))
     yield from _gauge("webhook_inbox", "Stored events not yet applied.", {"": inbox["count"]})
     age = _age(inbox["oldest"], now)
     yield from _gauge("webhook_inbox_oldest_seconds", "Since the oldest of them came.", {"": age})
+    failing = WebhookEvent.objects.filter(state=EventState.FAILING).count()
+    yield from _gauge("webhook_failing", "Stored events whose reading fails, tried again.", {"": failing})
     slots = Call.objects.holding_slot(now).count()
     yield from _gauge("slots_in_use", "Calls that count against capacity.", {"": slots})
     yield from _gauge("slots", "MAX_CONCURRENT_CALLS.", {"": settings.MAX_CONCURRENT_CALLS})
