@@ -7,7 +7,8 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import Any
+from types import TracebackType
+from typing import Any, Self
 
 import httpx
 from django.conf import settings
@@ -139,6 +140,14 @@ class Ledger:
         pairs["turns"] = (transcript.turns if transcript else None, derived.turns)
         return _differing(pairs)
 
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._http.close()
+
     def _get(self, path: str) -> Any:
         return self._http.get(path).raise_for_status().json()
 
@@ -166,8 +175,8 @@ def run(count: int, *, provider: Provider, tell: Callable[[str], None]) -> bool:
     """Places `count` calls and says how each went. Whether all ended as the ledger says."""
     now = timezone.now()
     calls = place(leads_to_call(count, now=now), tell=tell, now=now)
-    ledger = Ledger(provider)
-    verdicts = [ledger.judge(call) for call in calls]
+    with Ledger(provider) as ledger:
+        verdicts = [ledger.judge(call) for call in calls]
     for verdict in verdicts:
         tell(line(verdict))
     right = sum(not verdict.differences for verdict in verdicts)
