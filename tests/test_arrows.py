@@ -142,6 +142,26 @@ def test_nobody_imports_what_it_must_not_know(knowers: tuple[str, ...], forbidde
     assert broken(knowers, forbidden) == []
 
 
+def test_a_door_takes_from_a_package_only_what_it_hands_on() -> None:
+    """Past its `__init__` there is nobody's contract. The commands that *are* a process start its loop."""
+    handed_on = {
+        package: set(ast.literal_eval(node.value))
+        for package in VERBS
+        for node in TREES[package].body
+        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "__all__"
+    }
+    taken = [
+        (f"{module}:{line} imports {name}", name.removeprefix(package + "."), package)
+        for module in TREES
+        if within(module, DOORS) and not within(module, ("calls.management",))
+        for line, name, _ in imports(module)
+        for package in handed_on
+        if name.startswith(package + ".")
+    ]
+    assert {package for _, _, package in taken} >= {"calls.dialer", "calls.lifecycle", "calls.stats"}
+    assert [told for told, name, package in taken if name not in handed_on[package]] == []
+
+
 @pytest.mark.parametrize("package", [*VERBS, *DOORS, "agents.providers", "agents.sandbox"])
 def test_every_package_of_the_rules_exists(package: str) -> None:
     """A rule about a package that was renamed would hold for ever."""

@@ -30,8 +30,7 @@ from agents.variables import SUPPLIED, defaults_of, spoken, values_for
 from callcenter.checks import refuse_without_settings
 from callcenter.connections import hand_back
 from calls import dialer
-from calls.dialer import BadRequest, NotAllowed, OnThePhone
-from calls.dialer.ask import lead_variables
+from calls.dialer import BadRequest, NotAllowed, OnThePhone, lead_variables
 from calls.models import Lead, Via, WebhookEvent
 from calls.models.webhook_event import EventSource
 

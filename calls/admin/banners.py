@@ -25,7 +25,7 @@ from django.views.decorators.http import require_POST
 from callcenter.checks import calls_the_sandbox
 from calls import dialer
 from calls.admin.events import gone_wrong
-from calls.dialer.gate import account_problem
+from calls.dialer import account_problem
 from calls.lifecycle import reachability
 from calls.models import Gate
 from calls.models.gate import GateKind

@@ -30,13 +30,12 @@ from calls.admin import words
 from calls.admin.call_sheet import REMEMBERED, SpeakerForm, usual_agent, words_to_fill
 from calls.admin.ready import ReadyCard, ready_card
 from calls.admin.scope import OwnRowsMixin, ReadOnlyMixin
-from calls.dialer import counting
-from calls.dialer.counting import Tally
+from calls.dialer import Tally, counting
 from calls.eligibility import Verdict
 from calls.models import Call, CallBatch, CallStatus, Lead, Outcome
 from calls.models.batch import BatchState
 from calls.models.call import ACTIVE
-from calls.people.exports import csv_lines
+from calls.people import csv_lines
 
 TYPED_ABOVE = 200
 """Above this many calls the number is typed: nobody calls a thousand people by a slip."""

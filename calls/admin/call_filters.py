@@ -17,7 +17,7 @@ from calls.admin import figures
 from calls.admin.lead_filters import Choice, SelectFilter
 from calls.models import Call, CallBatch, CallStatus, Direction, Disposition, Outcome, Sentiment
 from calls.models.visibility import sees_everything
-from calls.stats.period import company_zone
+from calls.stats import company_zone
 
 BATCHES_OFFERED = 20
 

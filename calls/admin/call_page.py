@@ -28,8 +28,7 @@ from calls.admin import call_story as story
 from calls.admin.call_tone import tone
 from calls.admin.formats import money, talk
 from calls.dialer import BadRequest, NotAllowed, OnThePhone
-from calls.eligibility import Verdict
-from calls.eligibility.hours import local_times
+from calls.eligibility import Verdict, local_times
 from calls.models import Call, CallStatus, Disposition, DoNotCall, Note, Via, WebhookEvent
 from calls.models.do_not_call import DoNotCallSource
 from calls.models.webhook_event import EventSource

@@ -26,9 +26,8 @@ from agents import phone, variables
 from agents.models import Agent, PhoneNumber
 from calls import dialer
 from calls.admin.ready import ready_card
-from calls.dialer.ask import lead_variables
-from calls.eligibility import Decision, Verdict, decide
-from calls.eligibility.hours import local_times
+from calls.dialer import lead_variables
+from calls.eligibility import Decision, Verdict, decide, local_times
 from calls.models import Call, CallStatus, Direction, Lead, Via
 
 REMEMBERED = "call_sheet"

@@ -13,7 +13,7 @@ from django.utils.translation import gettext as _
 
 from agents import phone
 from calls.admin.formats import talk
-from calls.dialer.waiting import Waiting
+from calls.dialer import Waiting
 from calls.models import (
     AnsweredBy,
     Call,

@@ -23,7 +23,7 @@ from calls.admin.call_page import CallPageViews
 from calls.admin.call_tone import tone
 from calls.admin.formats import money, talk
 from calls.admin.scope import ReadOnlyMixin, VisibleToMixin
-from calls.dialer.waiting import look, waiting
+from calls.dialer import look, waiting
 from calls.models import Call, CallStatus, Transcript
 
 WIDE_COLUMNS = ("request_body", "analysis", "metadata", "variables", "summary", "recording_url", "refusal")

@@ -10,8 +10,7 @@ from django.utils.translation import gettext as _
 from calls.admin import formats
 from calls.admin.charts import Spark, spark
 from calls.admin.figures import rows_url
-from calls.stats import FIGURES, Figure, OverDays, Totals
-from calls.stats.definitions import Unit
+from calls.stats import FIGURES, Figure, OverDays, Totals, Unit
 
 
 class Trend(StrEnum):

@@ -10,17 +10,15 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
-from typing import TYPE_CHECKING
 
 from django.utils.formats import date_format
+from django.utils.functional import Promise
 
 from calls.admin import formats
 from calls.admin.figures import rows_url
 from calls.stats import Figure, HeatMap, OverDays
 
-if TYPE_CHECKING:
-    from calls.stats.definitions import Text
-
+Text = str | Promise
 HEIGHT = 100
 HEAT_LEVELS = 6
 LABELS = 7

@@ -20,9 +20,19 @@ from calls.admin import cards, charts
 from calls.admin.figures import rows_url
 from calls.admin.now import right_now
 from calls.models import Call, Lead
-from calls.stats import FIGURES, AgentRow, OverDays, Period, agents_side_by_side, heat_map, over_days
-from calls.stats.definitions import CALLS_IN, CARDS, ENDINGS
-from calls.stats.panels import ENOUGH
+from calls.stats import (
+    CALLS_IN,
+    CARDS,
+    ENDINGS,
+    ENOUGH,
+    FIGURES,
+    AgentRow,
+    OverDays,
+    Period,
+    agents_side_by_side,
+    heat_map,
+    over_days,
+)
 
 CHOICES = (7, 30, 90)
 USUAL = 30

@@ -30,7 +30,7 @@ from unfold.decorators import display
 from unfold.widgets import UnfoldAdminSelectWidget, UnfoldAdminTextInputWidget
 
 from calls.admin.scope import ReadOnlyMixin
-from calls.lifecycle.apply import read_again
+from calls.lifecycle import read_again
 from calls.models import WebhookEvent
 from calls.models.webhook_event import EventState
 

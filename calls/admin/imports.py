@@ -27,8 +27,7 @@ from calls.admin.scope import OwnRowsMixin, ReadOnlyMixin
 from calls.models import LeadImport, LeadList
 from calls.models.imports import ImportState
 from calls.models.visibility import sees_everything
-from calls.people import tasks
-from calls.people.exports import csv_lines, refused_rows
+from calls.people import csv_lines, refused_rows, tasks
 
 LARGEST = 10 * 1024 * 1024
 SHOWN = 50

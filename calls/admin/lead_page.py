@@ -26,7 +26,7 @@ from unfold.widgets import UnfoldAdminSelectWidget, UnfoldAdminTextInputWidget
 from agents import phone
 from agents.models import Agent
 from calls import dialer, eligibility
-from calls.eligibility.hours import local_times
+from calls.eligibility import local_times
 from calls.models import Call, CallBack, CallStatus, DoNotCall, Lead, LeadPhone, Note
 from calls.models.callback import CallBackState
 from calls.models.do_not_call import DoNotCallSource

@@ -26,11 +26,10 @@ from calls.admin.call_sheet import CallSheetViews
 from calls.admin.lead_form import LeadForm, PhoneInline
 from calls.admin.lead_page import LeadPageViews
 from calls.admin.scope import VisibleToMixin
-from calls.eligibility import decide_many
-from calls.eligibility.hours import local_times
+from calls.eligibility import decide_many, local_times
 from calls.models import Call, Lead, LeadList
 from calls.models.visibility import SEE_EVERYONES
-from calls.people.exports import csv_lines, export_rows, xlsx_file
+from calls.people import csv_lines, export_rows, xlsx_file
 
 
 class LeadChangeList(ChangeList):

@@ -12,7 +12,7 @@ from django.utils.translation import gettext_lazy
 from unfold.admin import ModelAdmin
 
 from calls.admin.scope import ReadOnlyMixin
-from calls.dialer.gate import SILENT_AFTER
+from calls.dialer import SILENT_AFTER
 from calls.models import Heartbeat
 
 

@@ -10,7 +10,7 @@ from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from calls.api.fields import Told, Word
-from calls.dialer.waiting import Desk, look, waiting
+from calls.dialer import Desk, look, waiting
 from calls.models import AnsweredBy, Call, CallStatus, Direction, Disposition, Outcome, Sentiment
 from calls.models.webhook_event import EventSource
 

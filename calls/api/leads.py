@@ -18,7 +18,7 @@ from calls.api.reading import Body, read
 from calls.api.scope import ONLY_VISIBLE, VisibleToMixin
 from calls.models import Lead, LeadStatus, NextAction, PhoneState
 from calls.models.lead import LeadPhone, LeadSource, PhoneKind
-from calls.people.leads import ExternalIdTaken, add_lead, change_lead
+from calls.people import ExternalIdTaken, add_lead, change_lead
 
 
 class LeadBody(Body):

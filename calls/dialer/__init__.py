@@ -1,5 +1,6 @@
 """WHICH call goes out now? Asking, waiting, claiming, placing, and what was left unclear."""
 
+from calls.dialer import counting
 from calls.dialer.ask import (
     Asked,
     BadRequest,
@@ -11,28 +12,38 @@ from calls.dialer.ask import (
     caller_id_for,
     cancel,
     hang_up,
+    lead_variables,
 )
 from calls.dialer.batches import cancel_rest, open_batch, progress, start_batch, undo_batch
-from calls.dialer.gate import StopState, alive, resume, stop, stop_state
+from calls.dialer.counting import Tally
+from calls.dialer.gate import SILENT_AFTER, StopState, account_problem, alive, beat, resume, stop, stop_state
 from calls.dialer.promises import drop_promise, promise
-from calls.dialer.waiting import Waiting, queue_summary, waiting
+from calls.dialer.waiting import Desk, Waiting, look, queue_summary, waiting
 
 __all__ = [
+    "SILENT_AFTER",
     "Asked",
     "BadRequest",
+    "Desk",
     "NoCallerId",
     "NotAllowed",
     "OnThePhone",
     "StopState",
+    "Tally",
     "Waiting",
+    "account_problem",
     "alive",
     "ask",
+    "beat",
     "call_now",
     "caller_id_for",
     "cancel",
     "cancel_rest",
+    "counting",
     "drop_promise",
     "hang_up",
+    "lead_variables",
+    "look",
     "open_batch",
     "progress",
     "promise",

@@ -15,8 +15,7 @@ from django.utils import timezone
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
-from calls.dialer import stop_state
-from calls.dialer.gate import SILENT_AFTER
+from calls.dialer import SILENT_AFTER, stop_state
 from calls.models import Call, CallStatus, Heartbeat, WebhookEvent
 from calls.models.webhook_event import EventState
 

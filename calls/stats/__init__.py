@@ -1,7 +1,8 @@
 """HOW are we doing? Figures, each defined once, and the panels made of them. Reads only."""
 
-from calls.stats.definitions import FIGURES, Figure, figure, rows_query
+from calls.stats.definitions import CALLS_IN, CARDS, ENDINGS, FIGURES, Figure, Unit, figure, rows_query
 from calls.stats.panels import (
+    ENOUGH,
     AgentRow,
     HeatMap,
     OverDays,
@@ -15,6 +16,10 @@ from calls.stats.panels import (
 from calls.stats.period import Period, company_zone
 
 __all__ = [
+    "CALLS_IN",
+    "CARDS",
+    "ENDINGS",
+    "ENOUGH",
     "FIGURES",
     "AgentRow",
     "Figure",
@@ -23,6 +28,7 @@ __all__ = [
     "Period",
     "ToLookAt",
     "Totals",
+    "Unit",
     "agents_side_by_side",
     "company_zone",
     "figure",

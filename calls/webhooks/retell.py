@@ -21,9 +21,7 @@ from rest_framework.views import APIView
 from agents.providers.base import BadSignature, InboundAsk, InboundReply, Provider, Unreadable
 from agents.providers.registry import get_provider
 from calls import live
-from calls.lifecycle.facts import store_webhook
-from calls.lifecycle.inbound import answer_inbound
-from calls.lifecycle.inbox import NotStored
+from calls.lifecycle import NotStored, answer_inbound, store_webhook
 from calls.webhooks.refusals import count_refusal
 
 log = structlog.get_logger(__name__)

@@ -13,7 +13,7 @@ from django.tasks import default_task_backend
 from django_tasks_db.management.commands.db_worker import Command as TasksWorker
 
 from callcenter.checks import refuse_without_settings
-from calls.dialer import gate
+from calls.dialer import beat
 from calls.dialer.loop import HEARTBEAT_S
 from calls.models.clock import database_now
 
@@ -53,7 +53,7 @@ def _beat(stopping: threading.Event) -> None:
     name = f"worker {socket.gethostname()} {os.getpid()}"
     while not stopping.wait(HEARTBEAT_S):
         try:
-            gate.beat(name, "worker", now=database_now(), detail={"pid": os.getpid()})
+            beat(name, "worker", now=database_now(), detail={"pid": os.getpid()})
         except DatabaseError:
             log.warning("no heartbeat: the database is away")
         finally:
