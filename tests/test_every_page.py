@@ -106,6 +106,7 @@ def world(sales: User, manager: User, administrator: User) -> dict[str, Any]:
         refused=[{"row": 2, "reason": HOSTILE, "values": {"name": HOSTILE}}],
     )
     key, _secret = make_key(HOSTILE[:80], ["read"], by=administrator)
+    stop = dialer.stop(by=sales, reason=HOSTILE, now=now, target=dialer.Target(lead_list=shelf))
     return {
         "agents.Agent": agent,
         "agents.PhoneNumber": agent.default_caller_id,
@@ -119,6 +120,7 @@ def world(sales: User, manager: User, administrator: User) -> dict[str, Any]:
         "calls.ApiKey": key,
         "calls.WebhookEvent": event,
         "calls.Heartbeat": beat,
+        "calls.Stop": stop,
         "auth.User": sales,
         "auth.Group": Group.objects.get(name="Sales"),
     }

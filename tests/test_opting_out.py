@@ -14,7 +14,7 @@ from django.utils import timezone
 
 from calls import dialer, eligibility
 from calls.dialer.place import permit
-from calls.models import Call, CallBack, CallStatus, DoNotCall
+from calls.models import Call, CallBack, CallStatus, DoNotCall, LeadList, Stop
 from calls.models.clock import database_now
 from tests import factories
 
@@ -63,6 +63,17 @@ def test_lifting_needs_a_person_and_a_reason_and_keeps_the_row(manager: User) ->
     assert not DoNotCall.objects.in_force().exists()
 
 
+def part_of(call: Call, what: str) -> dialer.Target:
+    """A stop of `what`, one that covers the call."""
+    assert call.lead is not None
+    return {
+        "stop": dialer.Target(),
+        "stop_agent": dialer.Target(agent=call.agent),
+        "stop_number": dialer.Target(number=call.our_number),
+        "stop_list": dialer.Target(lead_list=call.lead.list),
+    }[what]
+
+
 def race(call: Call, what: str, dice: random.Random) -> tuple[bool, datetime]:
     """Permit against opt-out or stop, each in a thread: was it given, and when was the other committed."""
     both = threading.Barrier(2)
@@ -75,7 +86,7 @@ def race(call: Call, what: str, dice: random.Random) -> tuple[bool, datetime]:
         if what == "opt_out":
             eligibility.opt_out(call.counterpart, reason="asked", source="staff", now=timezone.now())
         else:
-            dialer.stop(by=None, reason="stop", now=timezone.now())
+            dialer.stop(by=None, reason="stop", now=timezone.now(), target=part_of(call, what))
         committed.append(database_now())
         connection.close()
 
@@ -96,17 +107,17 @@ def race(call: Call, what: str, dice: random.Random) -> tuple[bool, datetime]:
 
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.usefixtures("around_the_clock")
-@pytest.mark.parametrize("what", ["opt_out", "stop"])
+@pytest.mark.parametrize("what", ["opt_out", "stop", "stop_agent", "stop_number", "stop_list"])
 def test_no_permit_is_later_than_the_commit_that_forbids_it(what: str) -> None:
     """Forty races. A permit's `sent_at` must be before the database's clock at that commit."""
-    agent = factories.make_agent()
+    agent, shelf = factories.make_agent(), LeadList.objects.create(name="Old customers")
     dice = random.Random(7)
     won = 0
     for n in range(40):
         DoNotCall.objects.all().delete()
         Call.objects.all().delete()
-        dialer.resume(by=None, reason="", now=timezone.now())
-        lead = factories.make_lead(f"+14155550{100 + n}")
+        Stop.objects.all().delete()
+        lead = factories.make_lead(f"+14155550{100 + n}", list=shelf)
         call = factories.make_call(
             status=CallStatus.DIALING, counterpart=f"+14155550{100 + n}", lead=lead, agent=agent
         )

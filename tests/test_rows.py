@@ -27,10 +27,12 @@ from calls.models import (
     Gate,
     Lead,
     LeadImport,
+    LeadList,
     LeadPhone,
     Note,
     Outcome,
     SignatureRefusal,
+    Stop,
     WebhookEvent,
 )
 from calls.models.access import IdempotentRequest
@@ -83,6 +85,10 @@ def make_adoption(**fields: Any) -> Adoption:
     )
 
 
+def make_stop(**fields: Any) -> Stop:
+    return Stop.objects.create(**{"stopped_at": timezone.now(), **fields})
+
+
 def make_import(**fields: Any) -> LeadImport:
     return LeadImport.objects.create(**{"file_name": "leads.csv", "content": b"", **fields})
 
@@ -132,6 +138,18 @@ REFUSED: list[tuple[str, Callable[[], object]]] = [
     ("adoption_cause_is_known", lambda: make_adoption(cause="whim")),
     ("one_open_adoption_per_cause", lambda: twice(make_adoption)),
     ("local_hour_is_an_hour", lambda: change(make_call(), local_hour=24)),
+    # Stops
+    ("stop_names_what_its_scope_says", lambda: make_stop(scope="moon")),
+    ("stop_cause_is_known", lambda: make_stop(cause="weather")),
+    ("stop_names_what_its_scope_says", lambda: make_stop(scope="agent")),
+    ("stop_names_what_its_scope_says", lambda: make_stop(number=NUMBER)),
+    ("one_stop_of_everything", lambda: twice(make_stop)),
+    ("one_stop_an_agent", lambda: twice(make_stop, scope="agent", agent=make_agent())),
+    ("one_stop_a_caller_id", lambda: twice(make_stop, scope="number", number=NUMBER)),
+    (
+        "one_stop_a_list",
+        lambda: twice(make_stop, scope="list", lead_list=LeadList.objects.create(name="Old customers")),
+    ),
     ("request_via_is_known", lambda: make_request(via="pigeon")),
     ("batch_state_is_known", lambda: change(CallBatch.objects.create(), state="lost")),
     ("call_back_state_is_known", lambda: change(make_call_back(), state="lost")),

@@ -8,27 +8,20 @@ from enum import StrEnum
 from typing import Any
 
 from django.conf import settings
-from django.contrib import messages
-from django.contrib.admin.models import CHANGE, LogEntry
-from django.contrib.auth.models import AnonymousUser
 from django.core.cache import cache
-from django.core.exceptions import PermissionDenied
-from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.http import HttpRequest
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.formats import date_format
-from django.utils.http import url_has_allowed_host_and_scheme
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
-from django.views.decorators.http import require_POST
 
 from callcenter.checks import calls_the_sandbox
 from calls import dialer
 from calls.admin.events import gone_wrong
 from calls.dialer import account_problem
 from calls.lifecycle import reachability
-from calls.models import Gate
-from calls.models.gate import GateKind
+from calls.models.stop import StopCause, StopScope
 
 CACHE_KEY = "calls.admin.banners"
 CACHED_S = 5
@@ -46,10 +39,19 @@ class Banner:
     icon: str
     title: str
     text: str = ""
-    may_resume: bool = False
     link: str = ""
     """Where to look, said as `link_text`."""
     link_text: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class PartStop:
+    """A stop of an agent, a caller ID or a list."""
+
+    what: str
+    why: str
+    by: str
+    refused: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +59,7 @@ class State:
     """What the rows say, for everybody alike; kept a few seconds, as every page asks."""
 
     stop: dialer.StopState
+    parts: tuple[PartStop, ...]
     dialer_alive: bool
     account_problem: str
     unreachable: reachability.Unreachable | None
@@ -66,8 +69,14 @@ class State:
 def state(*, now: datetime) -> State:
     kept: State | None = cache.get(CACHE_KEY)
     if kept is None:
+        stops = dialer.in_force()
         kept = State(
-            stop=dialer.stop_state(),
+            stop=dialer.stop_state(stops),
+            parts=tuple(
+                PartStop(str(each), each.reason, str(each.stopped_by or ""), each.cause == StopCause.REFUSED)
+                for each in stops
+                if each.scope != StopScope.EVERYTHING
+            ),
             dialer_alive=dialer.alive(now=now),
             account_problem=account_problem(),
             unreachable=reachability.judge(reachability.gather(now=now), now=now),
@@ -83,6 +92,7 @@ def banners(*, now: datetime, may_resume: bool, may_see_events: bool = False) ->
     shown: list[Banner] = []
     if found.stop.stopped:
         shown.append(_stopped(found.stop, may_resume=may_resume))
+    shown += [_part(each, nth, may_resume=may_resume) for nth, each in enumerate(found.parts)]
     if not found.dialer_alive:
         shown.append(
             Banner(
@@ -169,7 +179,35 @@ def _stopped(stop: dialer.StopState, *, may_resume: bool) -> Banner:
         "front_hand",
         _("All calling is stopped"),
         " ".join(said),
-        may_resume=may_resume,
+        link=reverse("admin:calling"),
+        link_text=_link(may_resume=may_resume),
+    )
+
+
+def _link(*, may_resume: bool) -> str:
+    return _("Resume calling…") if may_resume else _("See what is left")
+
+
+def _part(stop: PartStop, nth: int, *, may_resume: bool) -> Banner:
+    why = stop.why or _("No reason given.")
+    if stop.refused:
+        return Banner(
+            f"part-{nth}",
+            Level.ALARM,
+            "phone_disabled",
+            _("%(what)s: the phone company does not allow them") % {"what": stop.what},
+            _("%(why)s Those calls wait. Put it in order there, then resume them here.") % {"why": why},
+            link=reverse("admin:calling"),
+            link_text=_link(may_resume=may_resume),
+        )
+    title = _("%(what)s: stopped by %(who)s. %(why)s") if stop.by else _("%(what)s: stopped. %(why)s")
+    return Banner(
+        f"part-{nth}",
+        Level.NOTICE,
+        "front_hand",
+        title % {"what": stop.what, "who": stop.by, "why": why},
+        link=reverse("admin:calling"),
+        link_text=_("See…"),
     )
 
 
@@ -177,29 +215,18 @@ def on_every_page(request: HttpRequest) -> dict[str, Any]:
     """Called by the site for each page's context."""
     if not request.user.is_active or not request.user.is_staff:
         return {}
-    may_resume = request.user.has_perm("calls.resume_calling")
-    may_see_events = request.user.has_perm("calls.view_webhookevent")
-    return {"banners": banners(now=timezone.now(), may_resume=may_resume, may_see_events=may_see_events)}
+    person = request.user
+    now = timezone.now()
+    may_resume = person.has_perm("calls.resume_calling")
+    may_see_events = person.has_perm("calls.view_webhookevent")
+    link = ""
+    if may_resume or person.has_perm("calls.stop_calling") or person.has_perm("calls.place_call"):
+        link = "stopped" if state(now=now).stop.stopped else "stop"
+    shown = banners(now=now, may_resume=may_resume, may_see_events=may_see_events)
+    return {"banners": shown, "stop_link": link}
 
 
 def events_badge(request: HttpRequest) -> str | None:
     """Beside "Stored events" in the navigation; None shows nothing."""
     found = state(now=timezone.now()).events_gone_wrong
     return str(found) if found else None
-
-
-@require_POST
-def resume_calling(request: HttpRequest) -> HttpResponse:
-    person = request.user
-    if isinstance(person, AnonymousUser) or not person.has_perm("calls.resume_calling"):
-        raise PermissionDenied
-    dialer.resume(by=person, reason="", now=timezone.now())
-    cache.delete(CACHE_KEY)
-    gate = Gate.objects.get(kind=GateKind.STOP, name="all")
-    LogEntry.objects.log_actions(person.pk, [gate], CHANGE, "Resumed calling.", single_object=True)
-    messages.success(request, _("Calling goes on."))
-    back = request.POST.get("next", "")
-    safe = url_has_allowed_host_and_scheme(
-        back, allowed_hosts={request.get_host()}, require_https=request.is_secure()
-    )
-    return HttpResponseRedirect(back if safe else reverse("admin:index"))

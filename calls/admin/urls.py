@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.contrib.admin import AdminSite
 from django.urls import URLPattern, path
 
-from calls.admin.banners import resume_calling
+from calls.admin import stopping
 from calls.admin.now import now_fragment
 
 
@@ -13,5 +13,10 @@ def pages(site: AdminSite) -> list[URLPattern]:
     return [
         # Not behind admin_view: it answers a script, which would put the login page into the panel.
         path("now/", now_fragment, name="now"),
-        path("calling/resume/", site.admin_view(resume_calling), name="resume_calling"),
+        path("calling/", site.admin_view(stopping.page), name="calling"),
+        path("calling/stop/", site.admin_view(stopping.stop_calling), name="stop_calling"),
+        path("calling/resume/", site.admin_view(stopping.resume_calling), name="resume_calling"),
+        path("calling/hang-up/", site.admin_view(stopping.hang_up_left), name="hang_up_left"),
+        # As `now/`: it answers a script.
+        path("calling/left/<int:stop_id>/", stopping.left_fragment, name="calls_stop_left"),
     ]

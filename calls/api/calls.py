@@ -24,7 +24,7 @@ from calls.api.call_serializers import CallDetailSerializer, CallSerializer
 from calls.api.filters import IdFilter, MomentFilter, NumberFilter, StrictFilterSet
 from calls.api.idempotency import Answer
 from calls.api.pagination import Pages
-from calls.api.problems import Conflict
+from calls.api.problems import Conflict, Stopped
 from calls.api.reading import Body, read
 from calls.api.scope import ONLY_VISIBLE, VisibleToMixin
 from calls.eligibility import Reason
@@ -97,7 +97,8 @@ class Calls(CallDoor, generics.ListAPIView[Call]):
         description=(
             "201: queued; `waiting_for` says for what it waits. 200: a call to that number was queued and "
             "is taken over. 409: that number is on the phone, or the Idempotency-Key was used for another "
-            "request. 422: it may never be, with every reason."
+            "request. 422: it may never be, with every reason. 503 `calling_stopped`: somebody has stopped "
+            "such calls; ask again when calling goes on."
         ),
         request=CallBody,
         responses={201: CallSerializer, 200: CallSerializer},
@@ -173,7 +174,7 @@ class HangUpCall(CallDoor):
 
 
 def ask(given: dict[str, Any], *, caller: ApiCaller, now: datetime) -> Answer:
-    """One request for a call, and the answer to it. Raises NotFound for a lead or an agent."""
+    """One request for a call, and the answer to it. Raises NotFound for a lead or an agent, and Stopped."""
     lead = Lead.objects.visible_to(caller).filter(pk=given["lead"]).first()
     agent = Agent.objects.select_related("default_caller_id").filter(pk=given["agent"]).first()
     if lead is None:
@@ -197,7 +198,11 @@ def ask(given: dict[str, Any], *, caller: ApiCaller, now: datetime) -> Answer:
             variables=given.get("variables"),
             due_at=due_at,
             not_after=given.get("not_after"),
+            wait_for_stop=False,
         )
+    except dialer.CallingStopped as stopped:
+        # Raised, so that the Idempotency-Key is free again: asked once more when calling goes on, it acts.
+        raise Stopped(str(stopped)) from stopped
     except dialer.OnThePhone as busy:
         text = str(busy)
         reason = Reason(code="on_the_phone", text=text, source="call")

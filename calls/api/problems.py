@@ -40,6 +40,13 @@ class Conflict(APIException):
     default_code = "conflict"
 
 
+class Stopped(APIException):
+    """A stop covers what is asked for."""
+
+    status_code = HTTPStatus.SERVICE_UNAVAILABLE
+    default_code = "calling_stopped"
+
+
 class TooLarge(APIException):
     status_code = HTTPStatus.REQUEST_ENTITY_TOO_LARGE
     default_code = "too_large"

@@ -68,6 +68,7 @@ FOR_WRITES = {
     413: "Larger than 1 MiB",
     415: "Not JSON",
     422: "Not allowed, with every reason",
+    503: "Calling is stopped, or the database is busy: ask again",
 }
 
 

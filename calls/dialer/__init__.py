@@ -4,6 +4,7 @@ from calls.dialer import counting
 from calls.dialer.ask import (
     Asked,
     BadRequest,
+    CallingStopped,
     NoCallerId,
     NotAllowed,
     OnThePhone,
@@ -16,20 +17,34 @@ from calls.dialer.ask import (
 )
 from calls.dialer.batches import cancel_rest, open_batch, progress, start_batch, undo_batch
 from calls.dialer.counting import Tally
-from calls.dialer.gate import SILENT_AFTER, StopState, account_problem, alive, beat, resume, stop, stop_state
+from calls.dialer.gate import SILENT_AFTER, account_problem, alive, beat
 from calls.dialer.promises import drop_promise, promise
+from calls.dialer.stops import (
+    Left,
+    StopState,
+    Target,
+    hang_up_left,
+    in_force,
+    left,
+    resume,
+    stop,
+    stop_state,
+)
 from calls.dialer.waiting import Desk, Waiting, look, queue_summary, waiting
 
 __all__ = [
     "SILENT_AFTER",
     "Asked",
     "BadRequest",
+    "CallingStopped",
     "Desk",
+    "Left",
     "NoCallerId",
     "NotAllowed",
     "OnThePhone",
     "StopState",
     "Tally",
+    "Target",
     "Waiting",
     "account_problem",
     "alive",
@@ -42,7 +57,10 @@ __all__ = [
     "counting",
     "drop_promise",
     "hang_up",
+    "hang_up_left",
+    "in_force",
     "lead_variables",
+    "left",
     "look",
     "open_batch",
     "progress",

@@ -58,6 +58,14 @@ class NotAllowed(Exception):
         return self.decision.reasons
 
 
+class CallingStopped(Exception):
+    """A stop covers the call, and who asked does not want it to wait."""
+
+    def __init__(self, reasons: tuple[Reason, ...]) -> None:
+        super().__init__(" ".join(reason.text for reason in reasons))
+        self.reasons = reasons
+
+
 class OnThePhone(Exception):
     """That number is being called, or on the phone with us; `call` is the call in the way."""
 
@@ -108,11 +116,13 @@ def ask(
     batch: CallBatch | None = None,
     test: bool = False,
     decision: Decision | None = None,
+    wait_for_stop: bool = True,
 ) -> Asked:
     """Queue one call, or adopt the queued one to the same number.
 
     A call that may only be made later is queued for then. `not_after` defaults to ten minutes after it
-    is due. Raises NotAllowed, OnThePhone, BadRequest (NoCallerId).
+    is due. Raises NotAllowed, OnThePhone, BadRequest (NoCallerId), and CallingStopped unless
+    `wait_for_stop`.
     """
     _check_variables(variables or {})
     our_number = caller_id_for(agent, our_number)
@@ -121,6 +131,9 @@ def ask(
     )
     if decision.verdict == Verdict.NEVER:
         _raise_refusal(decision)
+    stopped = tuple(reason for reason in decision.reasons if reason.code == "stopped")
+    if stopped and not wait_for_stop:
+        raise CallingStopped(stopped)
     due_at = max(due_at or now, decision.at or now)
     not_after = not_after or due_at + CLICK_LASTS
     if not_after <= now or not_after < due_at:

@@ -15,7 +15,8 @@ from agents.models import Agent
 from agents.providers.base import PlaceOrder, Provider, ProviderError
 from calls.dialer import replay
 from calls.dialer.ask import end_unplaced
-from calls.dialer.gate import pace_interval, stop_state
+from calls.dialer.gate import pace_interval
+from calls.dialer.stops import in_force, not_stopped, stop_state
 from calls.eligibility import Verdict, recheck
 from calls.models import Call, CallStatus, Direction, Gate, Outcome
 from calls.models.call import OPEN
@@ -52,15 +53,16 @@ def claim_next(provider: Provider) -> Call | Nothing:
         if capacity is None:
             return Nothing("busy", 0.02)
         now = database_now()
-        if stop_state().stopped:
+        stops = in_force()
+        if stop_state(stops).stopped:
             return Nothing("stopped", 0.5)
         if capacity.closed_until and capacity.closed_until > now:
             return Nothing("account_problem", _seconds(capacity.closed_until - now))
         room = Call.objects.holding_slot(now).count() < settings.MAX_CONCURRENT_CALLS
         if not room and not replays:
             return Nothing("capacity", 0.1)
-        due = _claimable(Call.objects.due(now), now) if room else Call.objects.none()
-        again = _claimable(replay.wanted(now), now) if replays else Call.objects.none()
+        due = _claimable(not_stopped(Call.objects.due(now), stops), now) if room else Call.objects.none()
+        again = _claimable(not_stopped(replay.wanted(now), stops), now) if replays else Call.objects.none()
         return _claim_on_some_line(provider, now, due, again if room else again.filter(slot_until__gt=now))
 
 

@@ -25,6 +25,7 @@ from agents.providers.base import (
 )
 from calls.dialer import gate
 from calls.dialer.ask import end_unplaced
+from calls.dialer.stops import stopped_under_lock
 from calls.eligibility import Verdict, hours, recheck
 from calls.lifecycle import schedule
 from calls.lifecycle.apply import apply_again
@@ -72,7 +73,7 @@ def permit(call_id: UUID, token: UUID) -> bool:
         now = database_now()
         if call.status != CallStatus.DIALING or call.place_token != token:
             return False
-        if gate.stopped_under_lock():
+        if stopped_under_lock(call):
             _back_to_queue(call, due_at=now)
             return False
         if call.cancel_requested_at is not None:

@@ -19,8 +19,8 @@ from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.utils.translation import gettext as _
 
 from agents.providers.base import Provider, ProviderError
-from calls.dialer import gate
 from calls.dialer.place import accepted
+from calls.dialer.stops import stopped_under_lock
 from calls.eligibility import Verdict, recheck
 from calls.lifecycle import schedule
 from calls.models import Call, CallStatus, CallStep, DoNotCall, StepKind, WebhookEvent
@@ -78,7 +78,7 @@ def permit(call_id: UUID, token: UUID) -> bool:
         call = Call.objects.select_for_update(of=("self",)).select_related("lead", "agent").get(pk=call_id)
         if call.status != CallStatus.UNCONFIRMED or call.place_token != token:
             return False
-        if gate.stopped_under_lock() or call.cancel_requested_at is not None:
+        if stopped_under_lock(call) is not None or call.cancel_requested_at is not None:
             return False
         if recheck(call, now=database_now()).verdict != Verdict.NOW:
             return False

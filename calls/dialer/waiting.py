@@ -14,9 +14,10 @@ from django.utils.timezone import localtime
 from django.utils.translation import gettext as _
 
 from agents.models import Agent
-from calls.dialer.gate import alive, stop_state
+from calls.dialer.gate import alive
+from calls.dialer.stops import covering, in_force
 from calls.eligibility import hours
-from calls.models import Call, CallStatus, Gate
+from calls.models import Call, CallStatus, Gate, Stop
 from calls.models.gate import GateKind
 
 
@@ -35,7 +36,7 @@ class Desk:
     """What holds for every waiting call at one moment: asked once for a list of them."""
 
     now: datetime
-    stopped: str | None
+    stops: Sequence[Stop]
     alive: bool
     account_problem: str
     in_use: int
@@ -44,7 +45,6 @@ class Desk:
 
 
 def look(*, now: datetime) -> Desk:
-    state = stop_state()
     gates = list(Gate.objects.exclude(kind=GateKind.STOP))
     held = list(Call.objects.holding_slot(now).values_list("agent_id", flat=True))
     by_agent = Counter(held)
@@ -53,7 +53,7 @@ def look(*, now: datetime) -> Desk:
     )
     return Desk(
         now=now,
-        stopped=state.reason if state.stopped else None,
+        stops=in_force(),
         alive=alive(now=now),
         account_problem=next((gate.account_problem for gate in gates if gate.kind == GateKind.CAPACITY), ""),
         in_use=len(held),
@@ -82,8 +82,9 @@ def waiting(call: Call, *, now: datetime, desk: Desk | None = None, place: bool 
 
 def _reason(call: Call, desk: Desk) -> Waiting:
     assert call.due_at is not None
-    if desk.stopped is not None:
-        return Waiting("stopped", _("Calling is stopped: %(why)s") % {"why": desk.stopped})
+    stop = covering(call, desk.stops)
+    if stop is not None:
+        return Waiting("stopped", _stopped(stop))
     if call.due_at > desk.now:
         if call.batch_id and call.batch and call.batch.undo_until and call.due_at <= call.batch.undo_until:
             return Waiting("undo", _("Starting in a moment; can still be undone."), call.due_at)
@@ -105,6 +106,10 @@ def _reason(call: Call, desk: Desk) -> Waiting:
     if call.agent_id in desk.agents_full:
         return Waiting("agent_busy", _("The AI agent is on as many calls as it may be."))
     return Waiting("pace", _("Its turn: calls go out one after the other."))
+
+
+def _stopped(stop: Stop) -> str:
+    return _("%(what)s: stopped. %(why)s") % {"what": stop, "why": stop.reason or _("No reason given.")}
 
 
 def _due_later(call: Call, now: datetime) -> Waiting:
@@ -148,7 +153,7 @@ def queue_summary(*, now: datetime, calls: QuerySet[Call] | None = None) -> Sequ
     rows = (
         (Call.objects.all() if calls is None else calls)
         .filter(status=CallStatus.QUEUED)
-        .select_related("batch")
+        .select_related("batch", "lead")
         .defer("request_body", "summary")
     )
     for call in rows.iterator(chunk_size=1000):
@@ -160,7 +165,7 @@ def queue_summary(*, now: datetime, calls: QuerySet[Call] | None = None) -> Sequ
 
 def _code_only(call: Call, desk: Desk) -> Waiting:
     """As `_reason`, without working out the local time of thousands of calls."""
-    if desk.stopped is None and call.due_at is not None and call.due_at > desk.now:
+    if call.due_at is not None and call.due_at > desk.now and covering(call, desk.stops) is None:
         if call.batch_id and call.batch and call.batch.undo_until and call.due_at <= call.batch.undo_until:
             return Waiting("undo", "")
         outside = any(reason.get("code") == "outside_hours" for reason in call.decision.get("reasons", []))

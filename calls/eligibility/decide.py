@@ -20,8 +20,7 @@ from django.utils.translation import gettext_lazy
 from agents import phone, readiness
 from agents.models import Agent
 from calls.eligibility import hours
-from calls.models import Call, CallStatus, Direction, DoNotCall, Gate, Lead, Outcome, PhoneState
-from calls.models.gate import GateKind
+from calls.models import Call, CallStatus, Direction, DoNotCall, Lead, Outcome, PhoneState, Stop
 
 UNKNOWN_HOLDS = timedelta(days=1)
 """How long an outcome nobody knows keeps its number from being dialled, unless a person decides sooner."""
@@ -94,6 +93,7 @@ class Situation:
     opted_out: DoNotCall | None
     in_the_way: Call | None
     stopped: str | None
+    """The sentence of the stop that covers such a call."""
     zones: tuple[str, ...]
     zone_source: str
 
@@ -128,7 +128,10 @@ def decide_many(
 
 
 def recheck(call: Call, *, now: datetime) -> Decision:
-    """Ask again for a call that exists; it is not in its own way."""
+    """Ask again for a call that exists; it is not in its own way.
+
+    Stops are not asked: claim and permit read them, under their lock.
+    """
     return _decide(
         [(call.lead, call.counterpart)],
         now=now,
@@ -155,7 +158,7 @@ def _decide(
     in_the_way = _calls_in_the_way(numbers, now=now, besides=besides)
     brought = frozenset(variables)
     problems: dict[frozenset[str], tuple[str, ...]] = {}
-    stopped = _stop_reason()
+    stops = [] if besides else list(Stop.objects.in_force().select_related("agent", "lead_list"))
     decisions = []
     for lead, asked in people:
         number, state = _dialled(lead, asked)
@@ -170,7 +173,7 @@ def _decide(
             needs_caller_id=our_number == "",
             opted_out=opted_out.get(number),
             in_the_way=in_the_way.get(number),
-            stopped=stopped,
+            stopped=_stop_reason(stops, lead, agent, our_number),
             zones=zones,
             zone_source=source,
         )
@@ -218,9 +221,19 @@ def _calls_in_the_way(numbers: set[str], *, now: datetime, besides: Call | None)
     return {call.counterpart: call for call in ordered}
 
 
-def _stop_reason() -> str | None:
-    row = Gate.objects.filter(kind=GateKind.STOP, name="all", stopped=True).first()
-    return (row.reason or _("no reason given")) if row else None
+def _stop_reason(
+    stops: Iterable[Stop], lead: Lead | None, agent: Agent | None, our_number: str | None
+) -> str | None:
+    """Of the first stop that covers such a call."""
+    for stop in stops:
+        if stop.covers(
+            agent_id=agent.pk if agent else None,
+            number=our_number or "",
+            list_id=lead.list_id if lead else None,
+        ):
+            why = stop.reason or _("no reason given")
+            return _("%(what)s: stopped. %(why)s") % {"what": stop, "why": why}
+    return None
 
 
 def judge(situation: Situation, *, now: datetime) -> Decision:
@@ -266,7 +279,7 @@ def judge(situation: Situation, *, now: datetime) -> Decision:
         reasons.append(
             Reason(
                 code="stopped",
-                text=_("Calling is stopped: %(reason)s") % {"reason": situation.stopped},
+                text=situation.stopped,
                 source="stop",
                 blocks=False,
             )

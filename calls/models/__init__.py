@@ -21,6 +21,7 @@ from calls.models.do_not_call import DoNotCall
 from calls.models.gate import Gate, Heartbeat
 from calls.models.imports import LeadImport
 from calls.models.lead import Lead, LeadList, LeadPhone, LeadStatus, NextAction, Note, PhoneState, ZoneSource
+from calls.models.stop import Stop
 from calls.models.transcript import Transcript
 from calls.models.webhook_event import LiveTranscript, SignatureRefusal, WebhookEvent
 
@@ -55,6 +56,7 @@ __all__ = [
     "Sentiment",
     "SignatureRefusal",
     "StepKind",
+    "Stop",
     "Transcript",
     "Via",
     "WebhookEvent",

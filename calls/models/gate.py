@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-from django.conf import settings
 from django.db import models
 from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
@@ -8,7 +7,7 @@ from django.utils.translation import gettext_lazy as _
 
 class GateKind(models.TextChoices):
     STOP = "stop", _("Stop")
-    """One row: whether all calling is stopped. Written rarely, read under a share lock by every permit."""
+    """One row, only to be locked: alone by whoever stops or resumes, in share mode by every permit."""
     CAPACITY = "capacity", _("Capacity")
     """One row, locked by each claim, so that two dialers do not both take the last slot."""
     LINE = "line", _("Line")
@@ -20,15 +19,9 @@ class Gate(models.Model):
 
     kind = models.CharField(max_length=10, choices=GateKind)
     name = models.CharField(max_length=60, default="all")
-    stopped = models.BooleanField(_("stopped"), default=False)
-    reason = models.CharField(_("why"), max_length=300, blank=True)
-    changed_by = models.ForeignKey(
-        settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.SET_NULL, related_name="+"
-    )
-    changed_at = models.DateTimeField(null=True, blank=True)
     next_slot_at = models.DateTimeField(null=True, blank=True)
     closed_until = models.DateTimeField(null=True, blank=True)
-    """The breaker: nothing is claimed before. A person's stop is `stopped`, not this."""
+    """Nothing is claimed before: the phone company asked us to slow down."""
     account_problem = models.CharField(max_length=300, blank=True)
     """Key or credit refused: what the provider said, until a placement passes again."""
 

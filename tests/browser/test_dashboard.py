@@ -146,8 +146,10 @@ def test_a_figure_leads_to_the_calls_behind_it_and_its_formula_opens(
 def test_a_stop_is_ended_from_the_banner(weeks: list[Agent], manager: User, open_page: OpenPage) -> None:
     page = open_page(manager)
     page.goto("/admin/calls/lead/")
+    page.get_by_role("link", name="Resume calling…").click()
+    page.get_by_label("Why it may go on").fill("the drill is over")
     page.get_by_role("button", name="Resume calling").click()
-    page.get_by_text("Calling goes on.").wait_for()
+    page.get_by_text("All calling: goes on.").wait_for()
     assert not dialer.stop_state().stopped
 
 
