@@ -233,3 +233,44 @@ def test_money_and_time_read_as_people_write_them() -> None:
     ]
     assert [formats.clock(seconds) for seconds in (7, 760, 3750)] == ["0:07", "12:40", "1:02:30"]
     assert formats.percent(None) == "–"
+
+
+def test_each_reason_for_waiting_leads_to_the_calls_it_counts(manager: User, sign_in: SignIn) -> None:
+    now = timezone.now()
+    later = [make_call(due_at=now + timedelta(hours=1), not_after=now + timedelta(hours=2)) for _nth in "ab"]
+    due = make_call()
+    client = sign_in(manager)
+    page = client.get("/admin/")
+    reasons = {reason.code: reason for reason in page.context["now"].waiting}
+    assert {code: reason.count for code, reason in reasons.items()} == {"due_later": "2", "no_dialer": "1"}
+    for code, rows in (("due_later", later), ("no_dialer", [due])):
+        assert f'href="{reasons[code].url}"' in page.content.decode()
+        assert set(client.get(reasons[code].url).context["cl"].result_list) == set(rows)
+
+
+def test_a_call_of_mine_that_was_never_made_is_told_to_me(
+    sales: User, manager: User, sign_in: SignIn
+) -> None:
+    lead = make_lead(owner=sales)
+    never_made = make_call(
+        lead=lead,
+        status="ended",
+        outcome="expired",
+        outcome_evidence="Not made in time.",
+        requested_by=sales,
+        ended_at=timezone.now(),
+        sent_at=None,
+        provider_call_id="",
+        placed_at=None,
+        answered_at=None,
+        answered_by="",
+        duration_ms=None,
+    )
+    words = "Calls you asked for that were never made"
+    client = sign_in(sales)
+    look = next(look for look in client.get("/admin/").context["now"].looks if look.text == words)
+    assert look.count == "1"
+    assert list(client.get(look.url).context["cl"].result_list) == [never_made]
+    page = client.get(f"/admin/calls/lead/{lead.pk}/change/").content.decode()
+    assert "Not made in time." in page
+    assert words not in sign_in(manager).get("/admin/").content.decode()

@@ -289,3 +289,13 @@ def test_a_manager_exports_what_the_list_shows_safe_for_spreadsheets(sign_in: Si
 
 def test_a_salesperson_may_not_export(sign_in: SignIn, sales: User) -> None:
     assert sign_in(sales).get(f"{LIST}export/").status_code == 403
+
+
+def test_who_must_not_be_called_has_a_call_button_that_only_says_why(sign_in: SignIn, sales: User) -> None:
+    gone, fine = make_lead(name="Gone"), make_lead(name="Fine")
+    make_opt_out(gone.phones.get().number, reason="never again")
+    page = " ".join(sign_in(sales).get(LIST).content.decode().split())
+    assert f'href="/admin/calls/lead/{fine.pk}/call/"' in page
+    assert f'href="/admin/calls/lead/{gone.pk}/call/"' not in page
+    assert 'aria-disabled="true" title="On the do-not-call list since' in page
+    assert 'aria-label="Call Gone: not possible. On the do-not-call list' in page

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import timedelta
 
 import pytest
 import time_machine
 from django.contrib.auth.models import User
+from django.test import Client
 from django.utils import timezone
 
 from agents.models import Agent
 from calls import dialer, eligibility
-from calls.dialer.promises import queue_next_promise
-from calls.models import Call, CallBack, CallStatus, Lead, Priority
+from calls.dialer.claim import expire_overdue
+from calls.dialer.promises import miss_unplaced, queue_next_promise
+from calls.models import Call, CallBack, CallStatus, Lead, NextAction, Priority
 from tests import factories
 
 pytestmark = [pytest.mark.django_db]
@@ -107,3 +110,52 @@ def test_one_promise_that_cannot_be_kept_does_not_hold_up_the_next(lead: Lead, a
     broken.refresh_from_db(), fine.refresh_from_db()
     assert (broken.state, fine.state) == ("missed", "queued")
     assert Call.objects.get().status == CallStatus.QUEUED
+
+
+@time_machine.travel(NOON, tick=False)
+def test_a_missed_promise_leaves_the_lead_to_a_person_now(lead: Lead, agent: Agent) -> None:
+    promised(lead, agent, -40)
+    while queue_next_promise(now=timezone.now()):
+        pass
+    lead.refresh_from_db()
+    assert (lead.next_action, lead.next_action_at) == (NextAction.FOLLOW_UP, timezone.now())
+
+
+@time_machine.travel(NOON, tick=False)
+def test_a_promise_whose_call_never_went_out_is_missed(lead: Lead, agent: Agent) -> None:
+    promise = promised(lead, agent, 4)
+    queue_next_promise(now=timezone.now())
+    assert miss_unplaced(now=timezone.now()) == 0
+    late = timezone.now() + timedelta(hours=1)
+    assert expire_overdue(now=late) == 1
+    assert miss_unplaced(now=late) == 1
+    promise.refresh_from_db()
+    lead.refresh_from_db()
+    assert (promise.state, promise.note) == ("missed", "Not made in time.")
+    assert (lead.next_action, lead.next_action_at) == (NextAction.FOLLOW_UP, late)
+    assert miss_unplaced(now=late) == 0
+
+
+def test_the_list_opens_on_what_is_still_to_come_soonest_first(
+    sign_in: Callable[[User], Client], manager: User, agent: Agent
+) -> None:
+    now = timezone.now()
+    made = {
+        name: CallBack.objects.create(
+            lead=factories.make_lead(name=name), number=factories.next_number(), due_at=now + due, state=state
+        )
+        for name, due, state in [
+            ("Later", timedelta(hours=2), "open"),
+            ("Sooner", timedelta(hours=1), "queued"),
+            ("Kept", timedelta(hours=-1), "done"),
+            ("Missed", timedelta(hours=-2), "missed"),
+        ]
+    }
+    client = sign_in(manager)
+
+    def shown(query: str) -> list[CallBack]:
+        return list(client.get(f"/admin/calls/callback/{query}").context["cl"].result_list)
+
+    assert shown("") == [made["Sooner"], made["Later"]]
+    assert shown("?state__exact=missed") == [made["Missed"]]
+    assert len(shown("?state__exact=all")) == 4

@@ -8,11 +8,13 @@ from typing import Any
 
 from django.db.models import Q, QuerySet
 from django.http import HttpRequest
+from django.utils import timezone
 from django.utils.dateparse import parse_date
 from django.utils.translation import gettext_lazy as _
 from unfold.contrib.filters.admin import RangeDateFilter
 
 from agents.models import Agent
+from calls import dialer
 from calls.admin import figures
 from calls.admin.lead_filters import Choice, SelectFilter
 from calls.models import Call, CallBatch, CallStatus, Direction, Disposition, Outcome, Sentiment
@@ -129,6 +131,22 @@ class BatchFilter(SelectFilter):
             return queryset.filter(batch=uuid.UUID(str(self.value())))
         except ValueError:
             return queryset.none()
+
+
+class WaitingFilter(SelectFilter):
+    """The calls behind one line of *Waiting* on the dashboard."""
+
+    title, parameter_name = _("Waits for"), "waits_for"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[Choice]:
+        return list(dialer.WAITS_FOR.items())
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Call]) -> QuerySet[Call]:
+        code = self.value()
+        if not code:
+            return queryset
+        everybodys = Call.objects.visible_to(request.user)
+        return queryset.filter(pk__in=dialer.waiting_for(code, now=timezone.now(), calls=everybodys))
 
 
 class TestFilter(SelectFilter):

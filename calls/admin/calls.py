@@ -28,7 +28,13 @@ from calls.models import Call, CallStatus, Transcript
 
 WIDE_COLUMNS = ("request_body", "analysis", "metadata", "variables", "summary", "recording_url", "refusal")
 
-RARE = (filters.SentimentFilter, filters.BatchFilter, filters.TestFilter, filters.FigureFilter)
+RARE = (
+    filters.SentimentFilter,
+    filters.BatchFilter,
+    filters.WaitingFilter,
+    filters.TestFilter,
+    filters.FigureFilter,
+)
 """Filters that are folded away until one of them is in use."""
 
 
@@ -101,6 +107,7 @@ class CallAdmin(VisibleToMixin, ReadOnlyMixin, CallPageViews, ModelAdmin):
         filters.AgentFilter,
         filters.SentimentFilter,
         filters.BatchFilter,
+        filters.WaitingFilter,
         filters.TestFilter,
         filters.FigureFilter,
     ]

@@ -18,7 +18,7 @@ from calls.stats import FIGURES, Figure, Period, rows_query
 class FigureFilter(admin.SimpleListFilter):
     """Exactly the calls that a figure of the dashboard counted. Belongs on the list of calls."""
 
-    title = _("counted as")
+    title = _("Counted as")
     parameter_name = "figure"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:

@@ -23,7 +23,7 @@ from agents import phone
 from calls import dialer
 from calls.admin import formats
 from calls.admin.figures import rows_url
-from calls.models import Call, CallBack, Direction, Lead, NextAction, WebhookEvent
+from calls.models import Call, CallBack, Direction, Lead, NextAction, Outcome, WebhookEvent
 from calls.models.callback import CallBackState
 from calls.models.webhook_event import EventState
 from calls.stats import FIGURES, Figure, needs_a_look
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
 SHOWN = 6
 MISSED_WITHIN = timedelta(days=7)
+EXPIRED_WITHIN = timedelta(days=3)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +53,7 @@ class Reason:
     code: str
     text: str
     count: str
+    url: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +95,7 @@ def right_now(person: Person, *, now: datetime) -> Now:
         )
         .order_by(Coalesce("answered_at", "placed_at", "requested_at"))
     )
+    listed = reverse("admin:calls_call_changelist")
     reasons = dialer.queue_summary(now=now, calls=calls.filter(waiting_figure.rows))
     return Now(
         on_figure=on_figure,
@@ -102,7 +105,10 @@ def right_now(person: Person, *, now: datetime) -> Now:
         waiting_figure=waiting_figure,
         waiting_count=formats.count(sum(count for _code, _text, count in reasons)),
         waiting_url=rows_url(waiting_figure),
-        waiting=[Reason(code, text, formats.count(count)) for code, text, count in reasons],
+        waiting=[
+            Reason(code, text, formats.count(count), f"{listed}?waits_for={code}")
+            for code, text, count in reasons
+        ],
         looks=_looks(person, now=now),
     )
 
@@ -149,6 +155,20 @@ def _looks(person: Person, *, now: datetime) -> list[Look]:
         CallBack.objects.visible_to(person).filter(state=CallBackState.MISSED, due_at__gte=since).count(),
         "calls_callback",
         {"state__exact": CallBackState.MISSED, "due_at__gte": since.isoformat(timespec="seconds")},
+    )
+    since = now - EXPIRED_WITHIN
+    found += _look(
+        _("Calls you asked for that were never made"),
+        _("Calls of the last three days that you asked for and that could not go out in time."),
+        Call.objects.visible_to(person)
+        .filter(outcome=Outcome.EXPIRED, requested_by=person.pk, ended_at__gte=since)
+        .count(),
+        "calls_call",
+        {
+            "outcome": Outcome.EXPIRED,
+            "requested_by__id__exact": str(person.pk),
+            "ended_at__gte": since.isoformat(timespec="seconds"),
+        },
     )
     if person.has_perm("calls.view_webhookevent"):
         for state, formula in (

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from typing import Any
+
 from django.contrib import admin, messages
+from django.contrib.admin.views.main import ChangeList
 from django.contrib.auth.models import User
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
@@ -20,14 +24,42 @@ from calls.models import CallBack
 from calls.models.callback import CallBackState
 
 
+class StateFilter(admin.SimpleListFilter):
+    """Without a choice, what is still to come: the list is somebody's work for today."""
+
+    title, parameter_name = gettext_lazy("State"), "state__exact"
+    ALL = "all"
+    TO_COME = (CallBackState.OPEN, CallBackState.QUEUED)
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
+        return [*CallBackState.choices, (self.ALL, gettext_lazy("All"))]
+
+    def choices(self, changelist: ChangeList) -> Iterator[Any]:
+        everything = next(super().choices(changelist))
+        yield {**everything, "display": _("Still to come")}
+        for value, label in self.lookup_choices:
+            yield {
+                "selected": self.value() == str(value),
+                "query_string": changelist.get_query_string({self.parameter_name: value}),
+                "display": label,
+            }
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[CallBack]) -> QuerySet[CallBack]:
+        value = self.value()
+        if value == self.ALL:
+            return queryset
+        return queryset.filter(state=value) if value else queryset.filter(state__in=self.TO_COME)
+
+
 @admin.register(CallBack)
 class CallBackAdmin(VisibleToMixin, ReadOnlyMixin, ModelAdmin):
     list_display = ["due_at", "who", "shown_number", "agent", "shown_state", "promised_by", "note"]
     list_select_related = ["lead", "agent", "promised_by"]
-    list_filter = ["state", "agent"]
+    list_filter = [StateFilter, "agent"]
     list_filter_submit = True
     search_fields = ["number", "lead__name", "note"]
     show_full_result_count = False
+    ordering = ["due_at"]
     list_fullwidth = True
     fields = [
         "due_at",

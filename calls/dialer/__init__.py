@@ -30,10 +30,11 @@ from calls.dialer.stops import (
     stop,
     stop_state,
 )
-from calls.dialer.waiting import Desk, Waiting, look, queue_summary, waiting
+from calls.dialer.waiting import WAITS_FOR, Desk, Waiting, look, queue_summary, waiting, waiting_for
 
 __all__ = [
     "SILENT_AFTER",
+    "WAITS_FOR",
     "Asked",
     "BadRequest",
     "CallingStopped",
@@ -72,4 +73,5 @@ __all__ = [
     "stop_state",
     "undo_batch",
     "waiting",
+    "waiting_for",
 ]

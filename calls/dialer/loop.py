@@ -22,7 +22,7 @@ from calls.dialer import gate, settle
 from calls.dialer.batches import cancel_next, fill_next, finish_batches
 from calls.dialer.claim import Nothing, claim_next, expire_overdue
 from calls.dialer.place import place
-from calls.dialer.promises import queue_next_promise
+from calls.dialer.promises import miss_unplaced, queue_next_promise
 from calls.dialer.replay import replay
 from calls.lifecycle import reconcile
 from calls.lifecycle.apply import apply_next
@@ -144,6 +144,7 @@ class Dialer:
         again = queue_next_promise(now=now) or again
         if not again:
             finish_batches()
+            miss_unplaced(now=now)
         return 0.02 if again else 0.5
 
     def step_tidy(self) -> float:

@@ -6,11 +6,11 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from django.db import IntegrityError, transaction
-from django.db.models import Q
+from django.utils.translation import gettext as _
 
 from agents.models import Agent
 from calls.dialer.ask import PROMISE_LASTS, BadRequest, NotAllowed, OnThePhone, ask
-from calls.models import Call, CallBack, Lead, NextAction, Priority, Via
+from calls.models import Call, CallBack, CallStatus, Lead, NextAction, Priority, Via
 from calls.models.callback import CallBackState
 from calls.models.clock import skips_locked_rows
 
@@ -50,12 +50,10 @@ def promise(
 
 def drop_promise(call_back: CallBack, *, by: User | None, now: datetime) -> None:
     CallBack.objects.filter(pk=call_back.pk, state=CallBackState.OPEN).update(
-        state=CallBackState.DROPPED, note=f"dropped by {by.get_username()}" if by else "dropped"
+        state=CallBackState.DROPPED,
+        note=(_("Dropped by %(who)s.") % {"who": by.get_username()}) if by else _("Dropped."),
     )
-    if call_back.lead_id:
-        Lead.objects.filter(
-            Q(pk=call_back.lead_id, next_action=NextAction.CALL_BACK, next_action_at=call_back.due_at)
-        ).update(next_action=NextAction.NONE, next_action_at=None)
+    _plan_anew(call_back, now=None)
 
 
 def queue_next_promise(*, now: datetime) -> bool:
@@ -83,7 +81,12 @@ def queue_next_promise(*, now: datetime) -> bool:
 def _queue(due: CallBack, *, now: datetime) -> None:
     lapses = due.due_at + PROMISE_LASTS
     if due.agent is None or now > lapses:
-        _close(due, CallBackState.MISSED, "nobody to call" if due.agent is None else "the time had passed")
+        _close(
+            due,
+            CallBackState.MISSED,
+            _("There was no AI agent to call.") if due.agent is None else _("The time had passed."),
+            now=now,
+        )
         return
     try:
         due.call = ask(
@@ -97,16 +100,39 @@ def _queue(due: CallBack, *, now: datetime) -> None:
             priority=Priority.CALL_BACK,
         ).call
     except NotAllowed as refusal:
-        _close(due, CallBackState.MISSED, str(refusal))
+        _close(due, CallBackState.MISSED, str(refusal), now=now, may_follow_up=False)
     except OnThePhone:
-        _close(due, CallBackState.DONE, "on the phone already")
+        _close(due, CallBackState.DONE, _("On the phone with us already."), now=now)
     except BadRequest as problem:
-        _close(due, CallBackState.MISSED, str(problem))
+        _close(due, CallBackState.MISSED, str(problem), now=now)
     else:
         due.state = CallBackState.QUEUED
         due.save(update_fields=["state", "call"])
 
 
-def _close(due: CallBack, state: str, note: str) -> None:
+def _close(due: CallBack, state: str, note: str, *, now: datetime, may_follow_up: bool = True) -> None:
     due.state, due.note = state, note[:300]
     due.save(update_fields=["state", "note"])
+    _plan_anew(due, now=now if state == CallBackState.MISSED and may_follow_up else None)
+
+
+def _plan_anew(due: CallBack, *, now: datetime | None) -> None:
+    """The lead's next action was this promise: now a person's follow-up, due at `now`; nothing without it."""
+    Lead.objects.filter(
+        pk=due.lead_id or 0, next_action=NextAction.CALL_BACK, next_action_at=due.due_at
+    ).update(next_action=NextAction.FOLLOW_UP if now else NextAction.NONE, next_action_at=now)
+
+
+def miss_unplaced(*, now: datetime) -> int:
+    """Promises whose call ended without ever going out: expired, cancelled. Returns how many.
+
+    A call that went out has closed its promise in the transaction that ended it.
+    """
+    missed = CallBack.objects.filter(state=CallBackState.QUEUED, call__status=CallStatus.ENDED)
+    found = list(missed.select_related("call"))
+    for due in found:
+        evidence = due.call.outcome_evidence if due.call else ""
+        with transaction.atomic():
+            if missed.filter(pk=due.pk).update(state=CallBackState.MISSED, note=evidence[:300]):
+                _plan_anew(due, now=now)
+    return len(found)

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import uuid
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
 from django.conf import settings
 from django.db.models import Q, QuerySet
 from django.utils.formats import date_format
 from django.utils.timezone import localtime
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from agents.models import Agent
 from calls.dialer.gate import alive
@@ -19,6 +22,34 @@ from calls.dialer.stops import covering, in_force
 from calls.eligibility import hours
 from calls.models import Call, CallStatus, Gate, Stop
 from calls.models.gate import GateKind
+
+NEEDED = (
+    "status",
+    "due_at",
+    "line",
+    "agent",
+    "decision",
+    "batch",
+    "batch__undo_until",
+    "our_number",
+    "lead",
+    "lead__list",
+)
+"""All of a call that its reason for waiting is told by: there may be tens of thousands."""
+
+WAITS_FOR: dict[str, Any] = {
+    "stopped": gettext_lazy("calling is stopped"),
+    "undo": gettext_lazy("time to undo"),
+    "outside_hours": gettext_lazy("calling hours there"),
+    "due_later": gettext_lazy("the time asked for"),
+    "no_dialer": gettext_lazy("a dialer"),
+    "account_problem": gettext_lazy("the phone company's account"),
+    "provider_busy": gettext_lazy("the phone company to be less busy"),
+    "capacity": gettext_lazy("a free line"),
+    "agent_busy": gettext_lazy("the AI agent to be free"),
+    "pace": gettext_lazy("their turn"),
+}
+"""What a call may wait for, by code."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,7 +173,6 @@ def _ahead(call: Call, now: datetime) -> int:
 
 def queue_summary(*, now: datetime, calls: QuerySet[Call] | None = None) -> Sequence[tuple[str, str, int]]:
     """What waits (of `calls`; all without), by what it waits for: (code, sentence, how many), most first."""
-    desk = look(now=now)
     texts: dict[str, str] = {}
     counts: Counter[str] = Counter()
     short = {
@@ -150,17 +180,22 @@ def queue_summary(*, now: datetime, calls: QuerySet[Call] | None = None) -> Sequ
         "due_later": _("until the time asked for"),
         "undo": _("to be started; can still be undone"),
     }
-    rows = (
-        (Call.objects.all() if calls is None else calls)
-        .filter(status=CallStatus.QUEUED)
-        .select_related("batch", "lead")
-        .defer("request_body", "summary")
-    )
-    for call in rows.iterator(chunk_size=1000):
-        reason = _code_only(call, desk)
+    for _pk, reason in _each_waiting(Call.objects.all() if calls is None else calls, now):
         counts[reason.code] += 1
         texts.setdefault(reason.code, short.get(reason.code, reason.text))
     return [(code, texts[code], count) for code, count in counts.most_common()]
+
+
+def waiting_for(code: str, *, now: datetime, calls: QuerySet[Call]) -> list[uuid.UUID]:
+    """Those of `calls` that `queue_summary` counts under this code."""
+    return [pk for pk, reason in _each_waiting(calls, now) if reason.code == code]
+
+
+def _each_waiting(calls: QuerySet[Call], now: datetime) -> Iterator[tuple[uuid.UUID, Waiting]]:
+    desk = look(now=now)
+    rows = calls.filter(status=CallStatus.QUEUED).select_related("batch", "lead").order_by()
+    for call in rows.only(*NEEDED).iterator(chunk_size=1000):
+        yield call.pk, _code_only(call, desk)
 
 
 def _code_only(call: Call, desk: Desk) -> Waiting:

@@ -104,6 +104,12 @@ def in_short(decision: Decision) -> str:
 
 
 @register.filter
+def why_never(decision: Decision) -> str:
+    """Every reason for which this person may not be called, as sentences."""
+    return " ".join(reason.text for reason in decision.reasons if reason.blocks)
+
+
+@register.filter
 def says_so(reason: Reason) -> str:
     return words.says_so(reason)
 
