@@ -21,6 +21,7 @@ from callcenter.demo.home import COMPANY_ZONE
 from callcenter.demo.people import SALES, Person
 from callcenter.demo.zones import opening, zone_of
 from calls.dialer.batches import UNDO
+from calls.lifecycle.reachability import LOOKED_BACK
 from calls.models import Disposition
 
 DAYS = 90
@@ -40,8 +41,8 @@ REFUSED = 2
 """People at most whom a batch did not call, for one of `Gone`'s reasons."""
 FORGOTTEN = 0.12
 """Share of promises that nobody kept."""
-LATEST = timedelta(minutes=12)
-"""No call of the history is younger: all of it is over and analysed."""
+LATEST = LOOKED_BACK + timedelta(minutes=5)
+"""No call of the history is younger: it would seem a call the phone company never told us about."""
 RING_BACKS = 0.022
 STRANGERS = 24
 
