@@ -18,6 +18,8 @@ from django.contrib.auth.models import Group, User
 from django.db import connection, connections
 from django.test import Client
 
+from tests import raw_server
+
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, BrowserContext, Page
 
@@ -179,6 +181,19 @@ def start_sandbox(request: pytest.FixtureRequest, settings: LazySettings) -> Ite
 def sandbox(start_sandbox: Callable[..., Sandbox]) -> Sandbox:
     """A telephone network with nothing special about it, twenty times as fast as life."""
     return start_sandbox()
+
+
+@pytest.fixture
+def serve() -> Iterator[Callable[[raw_server.Handler], raw_server.Server]]:
+    servers: list[raw_server.Server] = []
+
+    def start(handler: raw_server.Handler) -> raw_server.Server:
+        servers.append(raw_server.Server(handler))
+        return servers[-1]
+
+    yield start
+    for server in servers:
+        server.close()
 
 
 def _chromium() -> str:

@@ -2,102 +2,21 @@
 
 from __future__ import annotations
 
-import contextlib
 import gzip
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from email.utils import formatdate
 
 import pytest
 
 from agents.providers import http
-from agents.providers.base import Accepted, Busy, NotFound, NotSent, ProviderError, Refused, Unclear
-from agents.providers.retell import RetellProvider
+from agents.providers.base import Accepted, Busy, NotSent, ProviderError, Unclear
+from tests.raw_server import Handler, Server, answering, drip, provider, response
 
 BODY = b'{"to_number":"+14155550100","from_number":"+14155550101"}'
 ACCEPTED = b'{"call_id":"call_1","call_status":"registered"}'
-
-Handler = Callable[[socket.socket, bytes], None]
-
-
-class Server:
-    """Hands each connection to `handler`, in a thread, once a request has come; remembers what came."""
-
-    def __init__(self, handler: Handler) -> None:
-        self.handler = handler
-        self.requests: list[bytes] = []
-        self.connections = 0
-        self.closing = threading.Event()
-        self.listener = socket.create_server(("127.0.0.1", 0))
-        self.port = self.listener.getsockname()[1]
-        self.url = f"http://127.0.0.1:{self.port}"
-        self.threads = [threading.Thread(target=self._accept, daemon=True)]
-        self.threads[0].start()
-
-    def _accept(self) -> None:
-        with contextlib.suppress(OSError):
-            while True:
-                connection, _address = self.listener.accept()
-                self.connections += 1
-                thread = threading.Thread(target=self._serve, args=(connection,), daemon=True)
-                self.threads.append(thread)
-                thread.start()
-
-    def _serve(self, connection: socket.socket) -> None:
-        with connection, contextlib.suppress(OSError):
-            received = _receive(connection)
-            if received:
-                self.requests.append(received)
-                self.handler(connection, received)
-
-    def close(self) -> None:
-        self.closing.set()
-        self.listener.close()
-
-
-def _receive(connection: socket.socket) -> bytes:
-    received = b""
-    while b"\r\n\r\n" not in received:
-        chunk = connection.recv(65536)
-        if not chunk:
-            return received
-        received += chunk
-    head, _, body = received.partition(b"\r\n\r\n")
-    for line in head.lower().split(b"\r\n"):
-        if line.startswith(b"content-length:"):
-            while len(body) < int(line.split(b":")[1]):
-                body += connection.recv(65536)
-    return head + b"\r\n\r\n" + body
-
-
-def response(status: int, body: bytes = b"", *headers: str, length: int | None = None) -> bytes:
-    lines = [f"HTTP/1.1 {status} X", f"Content-Length: {len(body) if length is None else length}", *headers]
-    return "\r\n".join(lines).encode() + b"\r\n\r\n" + body
-
-
-def answering(*answers: bytes) -> Handler:
-    """One answer a request, the last of them for all that follow."""
-    left = list(answers)
-    return lambda connection, _request: connection.sendall(left.pop(0) if len(left) > 1 else left[0])
-
-
-@pytest.fixture
-def serve() -> Iterator[Callable[[Handler], Server]]:
-    servers: list[Server] = []
-
-    def start(handler: Handler) -> Server:
-        servers.append(Server(handler))
-        return servers[-1]
-
-    yield start
-    for server in servers:
-        server.close()
-
-
-def provider(url: str) -> RetellProvider:
-    return RetellProvider(base_url=url, api_key="key_test", ask_deadline_s=3.0)
 
 
 def place(url: str, *, give_up_s: float = 1.0, started: float | None = None) -> Accepted | ProviderError:
@@ -181,17 +100,6 @@ def test_a_server_that_never_finishes_tls_is_given_up_in_time_and_saw_no_request
         with connection:
             connection.settimeout(1.0)
             assert BODY not in connection.recv(65536)
-
-
-def drip(piece: bytes) -> Handler:
-    """A byte now and then: no phase ever times out."""
-
-    def handler(connection: socket.socket, _request: bytes) -> None:
-        for byte in piece * 100:
-            connection.sendall(bytes([byte]))
-            time.sleep(0.05)
-
-    return handler
 
 
 SLOW: dict[str, Handler] = {
@@ -370,84 +278,3 @@ def test_watchdogs_leave_neither_threads_nor_sockets_behind(serve: Callable[[Han
         retell.place(BODY, give_up_s=30.0, started=time.monotonic())
     time.sleep(0.2)
     assert not [thread for thread in threading.enumerate() if isinstance(thread, threading.Timer)]
-
-
-CALL = b'{"call_id":"call_1","call_status":"ended"}'
-
-
-@pytest.mark.parametrize(
-    "first", [response(429), response(500), response(503), b"", response(200, b"{", length=9)]
-)
-def test_a_look_up_is_asked_again_after_a_passing_failure(
-    first: bytes, serve: Callable[[Handler], Server]
-) -> None:
-    server = serve(answering(first, response(200, CALL)))
-    assert provider(server.url).fetch_call("call_1").facts.provider_call_id == "call_1"
-    assert len(server.requests) == 2
-
-
-def test_a_look_up_waits_as_long_as_it_is_told(serve: Callable[[Handler], Server]) -> None:
-    server = serve(answering(response(429, b"", "Retry-After: 1"), response(200, CALL)))
-    began = time.monotonic()
-    provider(server.url).fetch_call("call_1")
-    assert 1.0 <= time.monotonic() - began < 1.5
-
-
-def test_a_look_up_told_to_wait_past_its_deadline_gives_up_at_once(
-    serve: Callable[[Handler], Server],
-) -> None:
-    server = serve(answering(response(429, b"", "Retry-After: 60")))
-    began = time.monotonic()
-    with pytest.raises(Busy) as caught:
-        provider(server.url).fetch_call("call_1")
-    assert caught.value.retry_after_s == 60.0
-    assert time.monotonic() - began < 0.5
-    assert len(server.requests) == 1
-
-
-def test_a_look_up_gives_up_after_a_few_tries(
-    serve: Callable[[Handler], Server], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    waits: list[float] = []
-    monkeypatch.setattr(http, "sleep", waits.append)
-    server = serve(answering(response(500)))
-    with pytest.raises(Unclear):
-        provider(server.url).fetch_call("call_1")
-    assert len(server.requests) == http.ASK_TRIES
-    assert [0.375 * 2**n <= wait <= 0.5 * 2**n for n, wait in enumerate(waits)] == [True, True, True]
-
-
-def test_a_dripping_look_up_ends_at_its_deadline(serve: Callable[[Handler], Server]) -> None:
-    server = serve(drip(b"HTTP/1.1 200 Created-and-so-on-and-on"))
-    began = time.monotonic()
-    with pytest.raises(Unclear):
-        RetellProvider(base_url=server.url, api_key="key_test", ask_deadline_s=0.8).fetch_call("call_1")
-    assert time.monotonic() - began < 1.3
-
-
-def test_a_look_up_with_nobody_listening_was_not_sent(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(http, "sleep", lambda _seconds: None)
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port = listener.getsockname()[1]
-    with pytest.raises(NotSent):
-        provider(f"http://127.0.0.1:{port}").fetch_call("call_1")
-
-
-@pytest.mark.parametrize(
-    ("status", "error"), [(400, Refused), (401, Refused), (402, Refused), (404, NotFound), (422, NotFound)]
-)
-def test_a_definite_no_to_a_look_up_is_not_asked_again(
-    status: int, error: type[ProviderError], serve: Callable[[Handler], Server]
-) -> None:
-    server = serve(answering(response(status, b'{"status":"error","message":"no"}')))
-    with pytest.raises(error):
-        provider(server.url).fetch_call("call_1")
-    assert len(server.requests) == 1
-
-
-def test_steering_is_sent_once(serve: Callable[[Handler], Server]) -> None:
-    """Sent twice, the agent would be told twice."""
-    server = serve(answering(response(500)))
-    with pytest.raises(Unclear):
-        provider(server.url).steer("call_1", context="The offer ends today.")
-    assert len(server.requests) == 1
