@@ -59,6 +59,13 @@ def test_one_external_id_sent_eight_times_at_once_is_one_lead(api: httpx.Client)
     assert Lead.objects.count() == 1
 
 
+def test_a_body_sent_in_chunks_is_refused_and_not_read_as_empty(api: httpx.Client) -> None:
+    pieces = iter([b'{"name": "Ada Sample", ', b'"phone": "+14155550142"}'])
+    told = api.post("/leads/", content=pieces, headers={"Content-Type": "application/json"})
+    assert (told.status_code, told.json()["code"]) == (411, "length_required")
+    assert not Lead.objects.exists()
+
+
 def test_from_a_new_lead_to_a_call_taken_back(api: httpx.Client) -> None:
     agent = factories.make_agent()
     assert [each["id"] for each in api.get("/agents/").json()["results"]] == [agent.pk]

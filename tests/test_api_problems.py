@@ -9,9 +9,11 @@ import pytest
 from django.conf import LazySettings
 from django.db import OperationalError
 from django.test import Client
+from drf_spectacular.views import SpectacularAPIView
 from rest_framework.renderers import JSONRenderer
 
 from calls.api import calls as call_doors
+from calls.api.pages import Docs
 from calls.api.parsers import LARGEST_BODY
 from calls.models import Lead
 from tests import factories
@@ -119,6 +121,15 @@ def test_a_mistake_of_ours_is_500_with_the_id_under_which_the_log_has_it(
     assert "ZeroDivision" not in told.content.decode()
     monkeypatch.undo()
     assert api.post(CALLS, body, **{"Idempotency-Key": "k"}).status_code == 201
+
+
+@pytest.mark.parametrize("path", ["/api/schema/", "/api/docs/"])
+def test_a_problem_is_json_where_answers_are_not(
+    client: Client, monkeypatch: pytest.MonkeyPatch, path: str
+) -> None:
+    monkeypatch.setattr(SpectacularAPIView, "get", lambda *_args, **_options: 1 / 0)
+    monkeypatch.setattr(Docs, "get", lambda *_args, **_options: 1 / 0)
+    problem(client.get(path), 500, "server_error")
 
 
 def test_an_id_that_could_forge_a_log_line_is_replaced(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from django.db.models import Q, QuerySet
+from django.http import HttpResponse
 from django.utils import timezone
 from django.utils.translation import gettext as _
 from django_filters import ChoiceFilter
@@ -111,7 +112,7 @@ class Calls(CallDoor, generics.ListAPIView[Call]):
             )
         ],
     )
-    def post(self, request: Request) -> Response:
+    def post(self, request: Request) -> HttpResponse:
         key = idempotency.key_of(request)
         given = read(CallBody, request)
         caller = caller_of(request)

@@ -22,7 +22,6 @@ from django.utils.translation import gettext as _
 from rest_framework import exceptions
 from rest_framework.exceptions import APIException, ErrorDetail
 from rest_framework.request import Request
-from rest_framework.response import Response
 
 from calls.eligibility import Reason
 
@@ -45,6 +44,11 @@ class Stopped(APIException):
 
     status_code = HTTPStatus.SERVICE_UNAVAILABLE
     default_code = "calling_stopped"
+
+
+class LengthRequired(APIException):
+    status_code = HTTPStatus.LENGTH_REQUIRED
+    default_code = "length_required"
 
 
 class TooLarge(APIException):
@@ -88,11 +92,18 @@ def problem_body(
     return body
 
 
-def answer(body: Mapping[str, Any], *, headers: Mapping[str, str] | None = None) -> Response:
-    return Response(body, status=body["status"], headers=dict(headers or {}), content_type=MEDIA_TYPE)
+def answer(body: Mapping[str, Any], *, headers: Mapping[str, str] | None = None) -> JsonResponse:
+    """JSON whatever the view renders otherwise: the schema is YAML, its pages are HTML."""
+    return JsonResponse(
+        body,
+        status=body["status"],
+        headers=dict(headers or {}),
+        content_type=MEDIA_TYPE,
+        json_dumps_params={"ensure_ascii": False},
+    )
 
 
-def problem_response(error: Exception, context: Mapping[str, Any]) -> Response | None:
+def problem_response(error: Exception, context: Mapping[str, Any]) -> JsonResponse:
     """DRF's exception handler. What nobody foresaw is a problem too, and logged with its traceback."""
     request: Request = context["request"]
     if isinstance(error, Http404):
@@ -124,13 +135,13 @@ def server_error(request: HttpRequest) -> JsonResponse:
     """The same where DRF does not reach: middleware, and the writing of an answer."""
     id = _id_of(request)
     log.error("API request failed", request=id, method=request.method, path=request.path, exc_info=True)
-    return JsonResponse(_our_fault(id), status=500, headers={REQUEST_ID: id}, content_type=MEDIA_TYPE)
+    return answer(_our_fault(id), headers={REQUEST_ID: id})
 
 
 def bad_request(request: HttpRequest) -> JsonResponse:
     """A request that Django itself turned away, such as one for a host that is not ours."""
     text = _("The request cannot be read as it is.")
-    return JsonResponse(problem_body(400, "invalid", text), status=400, content_type=MEDIA_TYPE)
+    return answer(problem_body(400, "invalid", text))
 
 
 def _our_fault(id: str) -> dict[str, Any]:

@@ -9,6 +9,8 @@ from rest_framework import serializers
 from rest_framework.exceptions import ErrorDetail, ValidationError
 from rest_framework.request import Request
 
+from calls.api.problems import LengthRequired
+
 
 class Body(serializers.Serializer[Any]):
     """A request body. A field it does not know is an error of that field."""
@@ -28,7 +30,12 @@ class Body(serializers.Serializer[Any]):
 
 
 def read(kind: type[Body], request: Request, *, partial: bool = False) -> dict[str, Any]:
-    """The fields given, checked. Raises ValidationError."""
+    """The fields given, checked. Raises ValidationError, and LengthRequired for a body sent in chunks.
+
+    WSGI has no end of such a body to offer: Django would read none, and a request without its fields.
+    """
+    if request.META.get("HTTP_TRANSFER_ENCODING") and not request.META.get("CONTENT_LENGTH"):
+        raise LengthRequired(_("Send the body whole, with Content-Length."))
     body = kind(data=request.data, partial=partial)
     body.is_valid(raise_exception=True)
     return dict(body.validated_data)

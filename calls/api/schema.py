@@ -65,6 +65,7 @@ ALWAYS = {
 FOR_ROWS = {404: "There is no such row, or this key may not see it"}
 FOR_WRITES = {
     409: "Not as things are",
+    411: "Sent in chunks, without a length",
     413: "Larger than 1 MiB",
     415: "Not JSON",
     422: "Not allowed, with every reason",
