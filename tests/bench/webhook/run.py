@@ -20,32 +20,18 @@ import shutil
 import statistics
 import subprocess
 import sys
-import tempfile
-import time
-import urllib.error
-import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
-ROOT = HERE.parents[2]
-sys.path.insert(0, str(ROOT))
-
-import psycopg
+sys.path.insert(0, str(HERE.parents[2]))
 
 from agents.providers import retell_signature
-from tests.postgres import Cluster, debian_programs
+from tests.bench.machine import GRANIAN, KEY, WEB_PORT, Machine, a_machine, answers
 
-KEY = "key_of_the_benchmark"
-PORT = 18990
 WORDS = ["the", "people", "you", "that", "was", "with", "they", "have", "this", "from", "tomorrow", "perhaps"]
-GRANIAN = [
-    "--interface", "wsgi", "--no-ws", "--host", "127.0.0.1", "--port", str(PORT),
-    "--workers", "2", "--blocking-threads", "16", "--log-level", "warning",
-]  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,52 +67,21 @@ def write_signed(made: list[bytes], file: Path) -> None:
             out.write(retell_signature.sign(body, KEY, now=now).encode() + b"\t" + body + b"\n")
 
 
-@contextmanager
-def serving(command: list[str], variables: dict[str, str], folder: Path) -> Iterator[int]:
-    """The server, answering; ended afterwards. Yields its process id."""
-    with folder.joinpath("server.log").open("ab") as log:
-        server = subprocess.Popen(command, env=os.environ | variables, stdout=log, stderr=log, cwd=ROOT)
-        try:
-            _wait_until_it_answers(server)
-            yield server.pid
-        finally:
-            server.terminate()
-            server.wait(20)
-
-
-def _wait_until_it_answers(server: subprocess.Popen[bytes]) -> None:
-    deadline = time.monotonic() + 30
-    while time.monotonic() < deadline and server.poll() is None:
-        try:
-            urllib.request.urlopen(
-                urllib.request.Request(f"http://127.0.0.1:{PORT}/webhook/retell", b"{}"), timeout=5
-            )
-        except urllib.error.HTTPError as refusal:
-            if refusal.code == 401:
-                return
-            raise SystemExit(f"The server answers {refusal.code}: {refusal.read(2000)!r}") from None
-        except OSError:
-            time.sleep(0.1)
-    raise SystemExit("The server did not start.")
-
-
-def measure(file: Path, database: str, seconds: int, connections: int) -> Result:
+def measure(machine: Machine, file: Path, seconds: int, connections: int) -> Result:
     for duration in (2, seconds):  # once to warm up
-        with psycopg.connect(database, autocommit=True) as connection:
+        with machine.connect() as connection:
             connection.execute("TRUNCATE calls_webhookevent")
             connection.execute("CHECKPOINT")
         told = subprocess.run(
             ["wrk", "-t1", f"-c{connections}", f"-d{duration}s", "-s", str(HERE / "signed.lua"),
-             f"http://127.0.0.1:{PORT}"],
+             f"http://127.0.0.1:{WEB_PORT}"],
             env=os.environ | {"BODIES": str(file)}, capture_output=True, text=True, check=True,
         ).stdout  # fmt: skip
     line = next((line for line in told.splitlines() if line.startswith("RESULT ")), "")
     if not line:
         raise SystemExit(f"wrk said nothing:\n{told}")
     requests, micros, p50, p99, refused, broken = map(int, line.split()[1:])
-    with psycopg.connect(database) as connection:
-        row = connection.execute("SELECT count(*) FROM calls_webhookevent").fetchone()
-    kept = row[0] if row else 0
+    kept = int(machine.number("SELECT count(*) FROM calls_webhookevent"))
     # What was under way when wrk stopped counting may be kept without having been counted.
     if refused or broken or not requests <= kept <= requests + connections:
         raise SystemExit(f"{requests} answered, {kept} kept, {refused} refused, {broken} broken:\n{told}")
@@ -143,51 +98,38 @@ def main() -> None:
     for program in ("wrk", "node", "npm"):
         if not shutil.which(program):
             raise SystemExit(f"{program} is missing (Debian: apt install wrk nodejs npm).")
-    with (
-        tempfile.TemporaryDirectory(prefix="bench-webhook-") as name,
-        Cluster(debian_programs(), durable=True) as server,
-    ):
-        folder = Path(name)
-        rows = f"host={server.home} user=postgres dbname=callcenter"
-        variables = {
-            "DATABASE_URL": server.url, "SECRET_KEY": "only-for-the-benchmark-0123456789-0123456789-01234",
-            "ALLOWED_HOSTS": "127.0.0.1", "PUBLIC_BASE_URL": "http://127.0.0.1", "RETELL_API_KEY": KEY,
-            "LOG_LEVEL": "WARNING", "PORT": str(PORT), "PGHOST": str(server.home),
-            "PGUSER": "postgres", "PGDATABASE": "callcenter", "PYTHONPATH": str(ROOT),
-        }  # fmt: skip
-        with psycopg.connect(f"host={server.home} user=postgres", autocommit=True) as connection:
-            connection.execute("CREATE DATABASE callcenter")
-        migrate = [sys.executable, "manage.py", "migrate", "--verbosity", "0"]
-        subprocess.run(migrate, env=os.environ | variables, check=True, cwd=ROOT)
-        for file in ("package.json", "express.js"):
-            shutil.copy(HERE / file, folder)
-        subprocess.run(["npm", "install", "--silent", "--no-audit", "--no-fund"], cwd=folder, check=True)
-        granian = str(Path(sys.executable).parent / "granian")
+    with a_machine(PORT=str(WEB_PORT)) as machine:
+        for name in ("package.json", "express.js"):
+            shutil.copy(HERE / name, machine.folder)
+        subprocess.run(
+            ["npm", "install", "--silent", "--no-audit", "--no-fund"], cwd=machine.folder, check=True
+        )
         commands = {
-            "ours": [granian, *GRANIAN, "callcenter.wsgi:application"],
-            "express": ["node", str(folder / "express.js")],
-            "stock": [granian, *GRANIAN, "tests.bench.webhook.stock:application"],
+            "ours": [*GRANIAN, "callcenter.wsgi:application"],
+            "express": ["node", str(machine.folder / "express.js")],
+            "stock": [*GRANIAN, "tests.bench.webhook.stock:application"],
         }
         made = list(bodies(6000 * asked.seconds, random.Random(11)))
+        file = machine.folder / "signed"
         results: dict[str, list[Result]] = {kind: [] for kind in asked.only.split(",")}
         for turn in range(asked.rounds):
-            write_signed(made, folder / "signed")
+            write_signed(made, file)
             for kind, measured in results.items():
-                with serving(commands[kind], variables, folder):
-                    measured.append(measure(folder / "signed", rows, asked.seconds, asked.connections))
+                with machine.running(commands[kind], answers(WEB_PORT)):
+                    measured.append(measure(machine, file, asked.seconds, asked.connections))
                 last = measured[-1]
                 print(
                     f"round {turn + 1}  {kind:<8} {last.per_second:7.0f}/s  "
                     f"p50 {last.p50_ms:6.1f} ms  p99 {last.p99_ms:6.1f} ms",
                     flush=True,
                 )
-        print(f"\nmedians of {asked.rounds}, {asked.connections} connections")
-        rates = {kind: statistics.median(r.per_second for r in found) for kind, found in results.items()}
-        base = rates.get("express")
-        for kind, found in results.items():
-            p99 = statistics.median(r.p99_ms for r in found)
-            ratio = f"  {rates[kind] / base:.2f} x express" if base else ""
-            print(f"{kind:<8} {rates[kind]:7.0f}/s  p99 {p99:6.1f} ms{ratio}")
+    print(f"\nmedians of {asked.rounds}, {asked.connections} connections")
+    rates = {kind: statistics.median(r.per_second for r in found) for kind, found in results.items()}
+    base = rates.get("express")
+    for kind, found in results.items():
+        p99 = statistics.median(r.p99_ms for r in found)
+        ratio = f"  {rates[kind] / base:.2f} x express" if base else ""
+        print(f"{kind:<8} {rates[kind]:7.0f}/s  p99 {p99:6.1f} ms{ratio}")
 
 
 if __name__ == "__main__":
