@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from datetime import timedelta
+from collections.abc import Callable
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -11,17 +12,20 @@ from django.utils import timezone
 
 from agents.models import Agent
 from calls import eligibility
-from calls.lifecycle.apply import apply_pending
+from calls.lifecycle import apply as applying
+from calls.lifecycle import bunch
 from calls.lifecycle.facts import store_webhook
 from calls.models import Call, CallBack, CallStatus, Direction, DoNotCall, Lead, Transcript, WebhookEvent
 from tests import factories
 from tests.far_end import theirs
+from tests.inbox import apply_pending, apply_singly
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("around_the_clock")]
 FACTS = (
     *("status", "outcome", "answered_by", "answered_at", "ended_at", "duration_ms", "cost_micros"),
     *("sentiment", "summary", "successful", "analysis", "disconnection_reason", "final"),
 )
+WAYS = {"one by one": apply_singly, "many together": apply_pending}
 START, END = 1_795_341_600_000, 1_795_341_660_000
 
 
@@ -52,11 +56,20 @@ def tell_whole_call(call_id: str = "call_1", **fields: Any) -> None:
     tell("call_analyzed", call_id, **{**ended, "call_analysis": analysis | {"custom_analysis_data": custom}})
 
 
-def apply() -> None:
-    apply_pending(now=timezone.now() + timedelta(seconds=1))
+Apply = Callable[..., None]
 
 
-def test_a_whole_conversation_fills_the_row_and_its_transcript() -> None:
+@pytest.fixture(params=WAYS)
+def apply(request: pytest.FixtureRequest) -> Apply:
+    """Reads all that is due, by default a second from now: both ways must leave the same rows."""
+
+    def read(now: datetime | None = None) -> None:
+        WAYS[request.param](now=now or timezone.now() + timedelta(seconds=1))
+
+    return read
+
+
+def test_a_whole_conversation_fills_the_row_and_its_transcript(apply: Apply) -> None:
     lead = factories.make_lead()
     call = factories.make_call(status=CallStatus.PLACED, provider_call_id="call_1", lead=lead)
     tell_whole_call(call_uuid=str(call.pk))
@@ -74,7 +87,7 @@ def test_a_whole_conversation_fills_the_row_and_its_transcript() -> None:
     assert lead.status == "interested"
 
 
-def test_events_repeated_and_reordered_leave_equal_rows() -> None:
+def test_events_repeated_and_reordered_leave_equal_rows(apply: Apply) -> None:
     rows = []
     for order in ((0, 1, 2), (2, 1, 0), (1, 0, 2), (2, 0, 1, 2, 0)):
         WebhookEvent.objects.all().delete()
@@ -94,7 +107,7 @@ def test_events_repeated_and_reordered_leave_equal_rows() -> None:
     assert all(row == rows[0] for row in rows)
 
 
-def test_an_event_that_comes_before_our_own_post_has_returned_finds_its_call_by_our_id() -> None:
+def test_an_event_that_comes_before_our_own_post_has_returned_finds_its_call_by_our_id(apply: Apply) -> None:
     call = factories.make_call(status=CallStatus.DIALING)
     tell("call_started", call_uuid=str(call.pk), start_timestamp=START, call_status="ongoing")
     apply()
@@ -102,7 +115,7 @@ def test_an_event_that_comes_before_our_own_post_has_returned_finds_its_call_by_
     assert (call.status, call.provider_call_id) == (CallStatus.IN_PROGRESS, "call_1")
 
 
-def test_the_status_never_falls() -> None:
+def test_the_status_never_falls(apply: Apply) -> None:
     call = factories.make_call(status=CallStatus.PLACED, provider_call_id="call_1")
     tell_whole_call(call_uuid=str(call.pk))
     apply()
@@ -112,7 +125,7 @@ def test_the_status_never_falls() -> None:
     assert call.status == CallStatus.ENDED
 
 
-def test_our_id_under_a_second_provider_id_is_an_incident_and_changes_nothing_else() -> None:
+def test_our_id_under_a_second_provider_id_is_an_incident_and_changes_nothing_else(apply: Apply) -> None:
     call = factories.make_call(status=CallStatus.PLACED, provider_call_id="call_1")
     tell("call_started", "call_2", call_uuid=str(call.pk), start_timestamp=START, call_status="ongoing")
     apply()
@@ -122,20 +135,20 @@ def test_our_id_under_a_second_provider_id_is_an_incident_and_changes_nothing_el
     assert WebhookEvent.objects.get().state == "incident"
 
 
-def test_a_call_of_another_system_is_foreign_after_an_hour() -> None:
+def test_a_call_of_another_system_is_foreign_after_an_hour(apply: Apply) -> None:
     tell("call_ended", "call_other", call_status="ended", disconnection_reason="user_hangup")
     apply()
     event = WebhookEvent.objects.get()
     assert event.state == "waiting"
     later = timezone.now() + timedelta(hours=1, minutes=1)
     WebhookEvent.objects.update(next_try_at=later)
-    apply_pending(now=later)
+    apply(later)
     event.refresh_from_db()
     assert event.state == "foreign"
     assert not Call.objects.exists()
 
 
-def test_an_unreadable_body_is_kept_and_listed() -> None:
+def test_an_unreadable_body_is_kept_and_listed(apply: Apply) -> None:
     store_webhook(b"\xff{not json", signature="v=1,d=x", contract="current", now=timezone.now())
     apply()
     event = WebhookEvent.objects.get()
@@ -143,19 +156,18 @@ def test_an_unreadable_body_is_kept_and_listed() -> None:
     assert bytes(event.body) == b"\xff{not json"
 
 
-def test_one_event_that_fails_does_not_stop_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_one_event_that_fails_does_not_stop_the_others(apply: Apply, monkeypatch: pytest.MonkeyPatch) -> None:
     poisoned = factories.make_call(status=CallStatus.PLACED, provider_call_id="call_1")
     fine = factories.make_call(status=CallStatus.PLACED, provider_call_id="call_2")
-    from calls.lifecycle import apply as applying
+    real = applying.fold_facts
 
-    real = applying.fold
-
-    def fold(call: Call, **options: Any) -> None:
+    def fold_facts(call: Call, *facts: Any, **options: Any) -> Any:
         if call.pk == poisoned.pk:
             raise RuntimeError("poison")
-        real(call, **options)
+        return real(call, *facts, **options)
 
-    monkeypatch.setattr(applying, "fold", fold)
+    monkeypatch.setattr(applying, "fold_facts", fold_facts)
+    monkeypatch.setattr(bunch, "fold_facts", fold_facts)
     for call in (poisoned, fine):
         tell(
             "call_started",
@@ -165,19 +177,19 @@ def test_one_event_that_fails_does_not_stop_the_others(monkeypatch: pytest.Monke
             call_status="ongoing",
         )
     now = timezone.now() + timedelta(milliseconds=10)
-    apply_pending(now=now)
+    apply(now)
     fine.refresh_from_db()
     assert fine.status == CallStatus.IN_PROGRESS
     event = WebhookEvent.objects.get(provider_call_id="call_1")
     assert "RuntimeError: poison" in event.problem
     assert event.next_try_at == now + timedelta(seconds=1)
     monkeypatch.undo()
-    apply_pending(now=timezone.now() + timedelta(hours=2))
+    apply(timezone.now() + timedelta(hours=2))
     poisoned.refresh_from_db()
     assert poisoned.status == CallStatus.IN_PROGRESS
 
 
-def test_an_inbound_call_to_one_of_our_numbers_makes_its_row_and_finds_the_person() -> None:
+def test_an_inbound_call_to_one_of_our_numbers_makes_its_row_and_finds_the_person(apply: Apply) -> None:
     ours = factories.make_number()
     lead = factories.make_lead("+14155550131")
     tell(
@@ -190,7 +202,7 @@ def test_an_inbound_call_to_one_of_our_numbers_makes_its_row_and_finds_the_perso
     assert call.status == CallStatus.IN_PROGRESS
 
 
-def test_never_call_me_again_cancels_what_waits_and_stays() -> None:
+def test_never_call_me_again_cancels_what_waits_and_stays(apply: Apply) -> None:
     lead = factories.make_lead("+14155550132")
     call = factories.make_call(
         status=CallStatus.PLACED, provider_call_id="call_1", lead=lead, counterpart="+14155550132"
@@ -205,7 +217,9 @@ def test_never_call_me_again_cancels_what_waits_and_stays() -> None:
     assert DoNotCall.objects.count() == 1
 
 
-def test_an_opt_out_that_a_person_lifted_is_not_written_again_by_the_same_call(manager: Any) -> None:
+def test_an_opt_out_that_a_person_lifted_is_not_written_again_by_the_same_call(
+    apply: Apply, manager: Any
+) -> None:
     call = factories.make_call(
         status=CallStatus.PLACED, provider_call_id="call_1", lead=factories.make_lead()
     )
@@ -218,7 +232,7 @@ def test_an_opt_out_that_a_person_lifted_is_not_written_again_by_the_same_call(m
     assert not DoNotCall.objects.in_force().exists()
 
 
-def test_a_promise_is_made_once_in_the_callees_time() -> None:
+def test_a_promise_is_made_once_in_the_callees_time(apply: Apply) -> None:
     lead = factories.make_lead("+14155550133", time_zone="America/New_York")
     call = factories.make_call(
         status=CallStatus.PLACED,
@@ -242,7 +256,7 @@ def test_a_promise_is_made_once_in_the_callees_time() -> None:
     assert (lead.next_action, lead.next_action_at) == ("call_back", promise.due_at)
 
 
-def test_a_test_call_moves_no_lead(db: None) -> None:
+def test_a_test_call_moves_no_lead(apply: Apply, db: None) -> None:
     lead = factories.make_lead()
     call = factories.make_call(status=CallStatus.PLACED, provider_call_id="call_1", lead=lead, test=True)
     tell_whole_call(call_uuid=str(call.pk))
@@ -251,7 +265,7 @@ def test_a_test_call_moves_no_lead(db: None) -> None:
     assert lead.status == "new"
 
 
-def test_hostile_text_is_stored_as_text() -> None:
+def test_hostile_text_is_stored_as_text(apply: Apply) -> None:
     call = factories.make_call(
         status=CallStatus.PLACED, provider_call_id="call_1", lead=factories.make_lead()
     )

@@ -64,7 +64,7 @@ def test_old_foreign_events_and_dead_processes_are_let_go() -> None:
 
 
 def test_a_call_we_hung_up_while_it_rang_is_cancelled_not_unanswered() -> None:
-    from calls.lifecycle.apply import apply_pending
+    from tests.inbox import apply_pending
     from tests.test_applying import tell
 
     call = factories.make_call(status=CallStatus.PLACED, provider_call_id="call_1")

@@ -18,11 +18,13 @@ from django.test import Client
 from django.utils import timezone
 
 from calls.lifecycle import apply as applying
-from calls.lifecycle.apply import apply_pending, read_again
+from calls.lifecycle import bunch
+from calls.lifecycle.apply import read_again
 from calls.lifecycle.facts import _store, store_webhook
 from calls.models import Call, CallStatus, Transcript, WebhookEvent
 from tests import factories
 from tests.far_end import theirs
+from tests.inbox import apply_pending
 from tests.test_applying import END, START, tell, tell_whole_call
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("around_the_clock")]
@@ -131,7 +133,8 @@ def test_a_fact_that_fails_does_not_hold_up_the_other_facts_of_its_call(
             raise RuntimeError("poison")
         return name, kind, facts
 
-    monkeypatch.setattr(applying, "read_facts", read)
+    for module in (applying, bunch):
+        monkeypatch.setattr(module, "read_facts", read)
     apply_at(soon())
     call.refresh_from_db()
     assert (call.status, call.outcome, call.final) == (CallStatus.ENDED, "connected", False)

@@ -22,13 +22,13 @@ from calls.dialer.place import accepted
 from calls.dialer.replay import permit
 from calls.dialer.settle import settle_next
 from calls.lifecycle import schedule
-from calls.lifecycle.apply import apply_pending
 from calls.lifecycle.facts import store_webhook
 from calls.models import Call, CallStatus, CallStep, Gate, StepKind, WebhookEvent
 from calls.models.clock import database_now
 from tests import factories
 from tests.far_end import FarEnd, says, theirs
 from tests.far_end import accepted as yes
+from tests.inbox import apply_pending
 from tests.test_claiming import waiting_call
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("around_the_clock")]

@@ -10,12 +10,12 @@ from django.conf import LazySettings
 from django.utils import timezone
 
 from calls.dialer.settle import recover_next_claim, settle_next
-from calls.lifecycle.apply import apply_pending
 from calls.lifecycle.reconcile import hang_up_marked, look_at_quiet, look_for_analysis
 from calls.models import Call, CallStatus, WebhookEvent
 from calls.models.clock import database_now
 from tests import factories
 from tests.far_end import FarEnd, says, theirs
+from tests.inbox import apply_pending
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("around_the_clock")]
 NUMBER = "+14155550141"

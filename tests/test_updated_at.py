@@ -16,7 +16,6 @@ from django.db import connection, transaction
 from agents.providers.base import Accepted
 from calls import dialer, dispositions, eligibility
 from calls.dialer import place, settle
-from calls.lifecycle.apply import apply_pending
 from calls.lifecycle.facts import store_webhook
 from calls.models import Call, CallStatus, Via
 from calls.models.clock import database_now
@@ -24,6 +23,7 @@ from calls.models.do_not_call import DoNotCallSource
 from tests import factories
 from tests.api_client import CALLS, Api
 from tests.far_end import theirs
+from tests.inbox import apply_pending
 from tests.test_arrows import SOURCES, TREES
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("around_the_clock")]

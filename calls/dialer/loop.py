@@ -25,7 +25,7 @@ from calls.dialer.place import place
 from calls.dialer.promises import miss_unplaced, queue_next_promise
 from calls.dialer.replay import replay
 from calls.lifecycle import reconcile
-from calls.lifecycle.apply import apply_next
+from calls.lifecycle.bunch import apply_due
 from calls.lifecycle.tidy import tidy
 from calls.models import Call, CallStatus
 from calls.models.clock import database_now
@@ -119,7 +119,7 @@ class Dialer:
         return 0.0
 
     def step_apply(self) -> float:
-        return 0.0 if apply_next(now=timezone.now()) else 0.1
+        return 0.0 if apply_due(now=timezone.now()) else 0.1
 
     def step_settle(self) -> float:
         now = database_now()
@@ -188,7 +188,7 @@ def run_once(provider: Provider) -> int:
             time.sleep(claimed.again)
             continue
         break
-    while apply_next(now=timezone.now()):
+    while apply_due(now=timezone.now()):
         pass
     dialer.step_look()
     dialer.step_hang_up()

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import traceback
 import uuid
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -39,11 +41,16 @@ AGAIN_PACE = timedelta(seconds=1)
 """Between two bunches of events read again, so that a year of them does not hold up what comes in."""
 
 
-def apply_next(*, now: datetime) -> bool:
-    """Apply one event. True: there may be more."""
-    due = WebhookEvent.objects.filter(state__in=IN_THE_INBOX, next_try_at__lte=now).order_by(
+def due_events(now: datetime) -> QuerySet[WebhookEvent]:
+    """What is to be read by now, the longest due first."""
+    return WebhookEvent.objects.filter(state__in=IN_THE_INBOX, next_try_at__lte=now).order_by(
         "next_try_at", "id"
     )
+
+
+def apply_next(*, now: datetime, only: Collection[int] | None = None) -> bool:
+    """Apply one event, of these (ids) if given. True: there may be more."""
+    due = due_events(now) if only is None else due_events(now).filter(pk__in=only)
     if not due.exists():
         return False
     with transaction.atomic():
@@ -60,8 +67,7 @@ def apply_next(*, now: datetime) -> bool:
             event.problem, event.state = _storable(traceback.format_exc()), EventState.FAILING
             # A call that was made for this event was rolled back with it.
             event.call_id = its_call
-        event.tries += 1
-        event.next_try_at = now + timedelta(seconds=RETRY_S[min(event.tries - 1, len(RETRY_S) - 1)])
+        tried(event, now=now)
         event.save(
             update_fields=[
                 "state", "tries", "next_try_at", "problem",
@@ -71,17 +77,15 @@ def apply_next(*, now: datetime) -> bool:
     return True
 
 
+def tried(event: WebhookEvent, *, now: datetime) -> None:
+    """Count the try, and say when the next would be; not saved."""
+    event.tries += 1
+    event.next_try_at = now + timedelta(seconds=RETRY_S[min(event.tries - 1, len(RETRY_S) - 1)])
+
+
 def _storable(text: str) -> str:
     """The end of a traceback without what no database can hold: it may quote what a stranger sent."""
     return text[-8000:].encode("utf-8", "backslashreplace").decode().replace("\x00", "\\x00")
-
-
-def apply_pending(*, now: datetime, limit: int = 500) -> int:
-    """Apply what is due; returns how many events were touched."""
-    done = 0
-    while done < limit and apply_next(now=now):
-        done += 1
-    return done
 
 
 def apply_again(provider_call_id: str) -> None:
@@ -126,7 +130,7 @@ def _apply(event: WebhookEvent, *, now: datetime) -> None:
         return
     event.provider_call_id = facts.provider_call_id[:120]
     # Found by number and time, the facts name no id of ours: then the one it was looked up for counts.
-    event.call_uuid = _as_uuid(facts.call_uuid) or event.call_uuid
+    event.call_uuid = as_uuid(facts.call_uuid) or event.call_uuid
     call = _find_call(event, facts, now=now)
     if call is None:
         old = now - event.received_at > FOREIGN_AFTER
@@ -150,7 +154,7 @@ def _apply(event: WebhookEvent, *, now: datetime) -> None:
     fold(call, provider=provider, now=now)
 
 
-def _as_uuid(text: str | None) -> uuid.UUID | None:
+def as_uuid(text: str | None) -> uuid.UUID | None:
     try:
         return uuid.UUID(text) if text else None
     except ValueError:
@@ -199,20 +203,32 @@ def facts_of(call: Call, provider: Provider) -> list[Fact]:
     mine = Q(call=call)
     if call.provider_call_id:
         mine |= Q(provider_call_id=call.provider_call_id)
-    found = []
-    for event in WebhookEvent.objects.filter(mine, applied_at__isnull=False):
-        try:
-            _name, kind, facts = read_facts(event, provider)
-        except Unreadable:
-            continue
-        except Exception:
-            log.exception("an applied event cannot be read any more", row=event.pk)
-            continue
-        if kind == EventKind.FACT and facts is not None and facts.provider_call_id == call.provider_call_id:
-            fetched = event.source == EventSource.LOOKUP
-            at = event.received_at.timestamp() if fetched else 0.0
-            found.append(Fact(facts, fetched, event.key, at))
-    return found
+    found = (
+        fact_of(event, provider) for event in WebhookEvent.objects.filter(mine, applied_at__isnull=False)
+    )
+    return [fact for fact in found if fact is not None and belongs(fact, call)]
+
+
+def fact_of(event: WebhookEvent, provider: Provider) -> Fact | None:
+    """What an applied event says; None when it says nothing that counts."""
+    try:
+        _name, kind, facts = read_facts(event, provider)
+    except Unreadable:
+        return None
+    except Exception:
+        log.exception("an applied event cannot be read any more", row=event.pk)
+        return None
+    return as_fact(event, facts) if kind == EventKind.FACT and facts is not None else None
+
+
+def as_fact(event: WebhookEvent, facts: CallFacts) -> Fact:
+    fetched = event.source == EventSource.LOOKUP
+    return Fact(facts, fetched, event.key, event.received_at.timestamp() if fetched else 0.0)
+
+
+def belongs(fact: Fact, call: Call) -> bool:
+    """A second id of the phone company's for our call is an incident, and says nothing about the first."""
+    return fact.facts.provider_call_id == call.provider_call_id
 
 
 def fold(call: Call, *, provider: Provider, now: datetime) -> None:
@@ -220,6 +236,28 @@ def fold(call: Call, *, provider: Provider, now: datetime) -> None:
     facts = facts_of(call, provider)
     if not facts:
         return
+    folded = fold_facts(call, facts, now=now)
+    call.save(update_fields=folded.columns)
+    if folded.turns is not None:
+        Transcript.objects.update_or_create(call=call, defaults={"turns": folded.turns, "text": folded.text})
+        search.index_transcript(call.pk, folded.text)
+    if folded.has_news:
+        dispositions.follow_through(call, now=now)
+
+
+@dataclass(frozen=True, slots=True)
+class Folded:
+    """What is to be written: the call's changed columns (set on it already), its transcript, what follows."""
+
+    columns: list[str]
+    turns: list[dict[str, Any]] | None
+    text: str
+    has_news: bool
+    """It ended, or its analysis came: dispositions.follow_through."""
+
+
+def fold_facts(call: Call, facts: Iterable[Fact], *, now: datetime) -> Folded:
+    """Set on the call what its facts say; nothing is written."""
     derived = derive(facts)
     was_ended, was_analysed = call.status == CallStatus.ENDED, call.analysed_at is not None
     columns = {**told(call, derived), **_position(call, derived, now=now)}
@@ -228,14 +266,10 @@ def fold(call: Call, *, provider: Provider, now: datetime) -> None:
     columns |= meant(call, derived)
     for name, value in columns.items():
         setattr(call, name, value)
-    call.save(update_fields=list(columns))
-    if derived.turns is not None:
-        Transcript.objects.update_or_create(
-            call=call, defaults={"turns": derived.turns, "text": derived.text}
-        )
-        search.index_transcript(call.pk, derived.text)
-    if call.status == CallStatus.ENDED and (not was_ended or (call.analysed_at and not was_analysed)):
-        dispositions.follow_through(call, now=now)
+    has_news = call.status == CallStatus.ENDED and (
+        not was_ended or (call.analysed_at is not None and not was_analysed)
+    )
+    return Folded(list(columns), derived.turns, derived.text, has_news)
 
 
 def told(call: Call, derived: Derived) -> dict[str, Any]:

@@ -9,8 +9,6 @@ for again and again: how long after its arrival an event is in the rows. `--old`
 many ended calls first. Medians of five rounds.
 """
 
-# ruff: noqa: E402  the project has to be found, and Django set up, before they are imported
-
 from __future__ import annotations
 
 import argparse
@@ -171,7 +169,9 @@ def steady(machine: Machine, seconds: int, dice: random.Random) -> tuple[float, 
         reader.join()
         deadline = time.monotonic() + 60
         mine = f"FROM calls_webhookevent WHERE id > {newest}"
-        while machine.number(f"SELECT count(*) {mine} AND applied_at IS NULL") and time.monotonic() < deadline:
+        while (
+            machine.number(f"SELECT count(*) {mine} AND applied_at IS NULL") and time.monotonic() < deadline
+        ):
             time.sleep(0.2)
     with machine.connect() as connection:
         lags = [float(row[0]) for row in connection.execute(

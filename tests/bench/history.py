@@ -1,13 +1,8 @@
-"""A past: as many ended calls with their events and transcripts as one asks for, made by the database itself."""
+"""A past: as many ended calls, with events and transcripts, as one asks for, made by the database itself."""
 
 from __future__ import annotations
 
 from tests.bench.machine import Machine
-
-CALLS = """
-INSERT INTO calls_call (%(names)s)
-SELECT %(values)s FROM generate_series(1, %(count)s) AS n
-"""
 
 
 def fill(machine: Machine, count: int) -> None:
@@ -31,7 +26,7 @@ def fill(machine: Machine, count: int) -> None:
             f" FROM calls_call, generate_series(1, {count}) AS n WHERE id = %s",
             row,
         )
-        for model, key in ((Transcript, None), (WebhookEvent, "md5(n::text || e.key) || md5(e.key)")):
+        for model, key in ((Transcript, None), (WebhookEvent, "md5(c.n::text || e.key) || md5(e.key)")):
             table = model._meta.db_table
             fields = [f.column for f in model._meta.concrete_fields if f.column and not f.primary_key]
             picked = [
@@ -41,8 +36,8 @@ def fill(machine: Machine, count: int) -> None:
             ]
             connection.execute(
                 f"INSERT INTO {table} ({', '.join(fields)}) SELECT {', '.join(picked)} FROM {table} e,"
-                " (SELECT id, row_number() OVER () AS n FROM calls_call WHERE provider_call_id LIKE 'call_old_%%') c"
-                " , LATERAL (SELECT c.n) AS s(n) WHERE e.call_id = %s",
+                " (SELECT id, row_number() OVER () AS n FROM calls_call"
+                "  WHERE provider_call_id LIKE 'call_old_%%') AS c WHERE e.call_id = %s",
                 row,
             )
         connection.execute("VACUUM ANALYZE")

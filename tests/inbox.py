@@ -1,0 +1,18 @@
+"""Everything in the inbox read, as the dialer does it, or one event at a time."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from calls.lifecycle.apply import apply_next
+from calls.lifecycle.bunch import apply_due
+
+
+def apply_pending(*, now: datetime) -> None:
+    while apply_due(now=now):
+        pass
+
+
+def apply_singly(*, now: datetime) -> None:
+    while apply_next(now=now):
+        pass
