@@ -187,12 +187,19 @@ RULES: list[Rule] = [
         "amqp://user:password@host:5672/vhost, and .venv/bin/pip install -c requirements-dev.txt celery.",
         24,
     ),
+    (
+        "LISTEN_DATABASE_URL",
+        lambda value: not value or urlsplit(value).scheme in {"postgres", "postgresql"},
+        "is not the address of a PostgreSQL",
+        "postgresql://user:password@host:5432/callcenter, past the pooler that DATABASE_URL leads to.",
+        25,
+    ),
 ]
 
 
 @register("environment")
 def environment_values(app_configs: Apps, **_: Any) -> list[CheckMessage]:
-    """E010 a value that cannot be read at all; E011-E024 a value that can be read and is wrong."""
+    """E010 a value that cannot be read at all; E011-E025 a value that can be read and is wrong."""
     found: list[CheckMessage] = [
         _wrong(name, f"cannot be read: “{raw}”", "A number, or true or false, as .env.example shows.", 10)
         for name, raw in environment.UNREADABLE.items()

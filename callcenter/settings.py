@@ -176,6 +176,8 @@ def database(url: str) -> dict[str, Any]:
 
 
 DATABASES = {"default": database(DATABASE_URL or f"sqlite:///{BASE_DIR / 'db.sqlite3'}")}
+LISTEN_DATABASE_URL = text("LISTEN_DATABASE_URL")
+LISTEN_DATABASE: dict[str, Any] = dict(env.db_url_config(LISTEN_DATABASE_URL)) if LISTEN_DATABASE_URL else {}
 # Covering columns are for PostgreSQL; SQLite leaves them out, which costs the demo nothing.
 SILENCED_SYSTEM_CHECKS = ["models.W040"]
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"

@@ -55,6 +55,7 @@ WRONG_VALUES: list[tuple[str, str, Any]] = [
     ("E022", "RETELL_WEBHOOK_KEYS", ["one", "two", "three"]),
     ("E023", "LOG_LEVEL", "LOUD"),
     ("E024", "CELERY_BROKER_URL", "redis://127.0.0.1:6379/0"),
+    ("E025", "LISTEN_DATABASE_URL", "sqlite:///calls.sqlite3"),
 ]
 RIGHT_VALUES: list[tuple[str, Any]] = [
     ("CALLING_HOURS", "00:00-24:00"),

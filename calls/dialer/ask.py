@@ -26,6 +26,7 @@ from calls.models import (
     Outcome,
     Priority,
     Via,
+    hint,
 )
 from calls.models.call import ACTIVE
 from calls.models.clock import database_now
@@ -164,6 +165,7 @@ def ask(
     for _try in range(3):
         adopted = _adopt(call, request)
         if adopted is not None:
+            hint.tell("place")
             return Asked(adopted, True)
         try:
             with transaction.atomic():
@@ -172,6 +174,7 @@ def ask(
         except IntegrityError:
             # Somebody else's call to this number was queued between our look and our insert.
             continue
+        hint.tell("place")
         return Asked(call, False)
     raise OnThePhone(Call.objects.filter(counterpart=call.counterpart).open().latest("requested_at"))
 

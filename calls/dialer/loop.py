@@ -24,6 +24,7 @@ from calls.dialer.claim import Nothing, claim_next, expire_overdue
 from calls.dialer.place import place
 from calls.dialer.promises import miss_unplaced, queue_next_promise
 from calls.dialer.replay import replay
+from calls.dialer.watch import Bells, Watch
 from calls.lifecycle import reconcile
 from calls.lifecycle.bunch import apply_due
 from calls.lifecycle.tidy import tidy
@@ -37,6 +38,8 @@ PLACERS = 6
 HEARTBEAT_S = 5.0
 DATABASE_GONE_S = 1.0
 TIDY_EVERY_S = 60.0
+UNTOLD_S = 1.0
+"""How long a thread with nothing to do waits for its bell before it looks for itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +47,10 @@ class Worker:
     name: str
     step: Callable[[], float]
     """Does one unit of work; returns how long (s) to wait before the next, 0 for at once."""
+    bell: str = ""
+    """What wakes it earlier, when it found nothing to do."""
+    idle_s: float = 0.5
+    """A step that returns this or more found nothing: then the thread waits for its bell, a while at most."""
 
 
 class Dialer:
@@ -54,6 +61,8 @@ class Dialer:
         self.name = name or f"dialer {socket.gethostname()} {os.getpid()}"
         self._stopping = threading.Event()
         self._looking = threading.Lock()
+        self._bells = Bells()
+        self._watch = Watch(self._bells)
 
     def run(self) -> None:
         """Blocks until `stop`; what is being placed is finished first."""
@@ -68,20 +77,23 @@ class Dialer:
             pass
         for thread in threads:
             thread.join(timeout=settings.PROVIDER_TIMEOUT_S + 5)
+        self._watch.close()
         log.info("dialer stopped", name=self.name)
 
     def stop(self) -> None:
         self._stopping.set()
+        self._bells.ring_all()
 
     def _workers(self) -> list[Worker]:
         placers = [Worker(f"place-{n}", self.step_place) for n in range(PLACERS)]
         return [
             *placers,
-            Worker("apply-1", self.step_apply),
-            Worker("settle", self.step_settle),
-            Worker("look", self.step_look),
-            Worker("hang-up", self.step_hang_up),
-            Worker("fill", self.step_fill),
+            Worker("apply-1", self.step_apply, bell="apply", idle_s=0.1),
+            Worker("settle", self.step_settle, bell="settle"),
+            Worker("look", self.step_look, bell="look"),
+            Worker("hang-up", self.step_hang_up, bell="hang-up"),
+            Worker("fill", self.step_fill, bell="fill"),
+            Worker("watch", self._watch.look),
             Worker("heartbeat", self.step_heartbeat),
             Worker("tidy", self.step_tidy),
         ]
@@ -99,7 +111,10 @@ class Dialer:
                 pause = DATABASE_GONE_S
             if pause:
                 _lend_connection_back()
-                self._stopping.wait(pause)
+                if worker.bell and pause >= worker.idle_s:
+                    self._bells.wait(worker.bell, UNTOLD_S)
+                else:
+                    self._stopping.wait(pause)
         connection.close()
 
     def step_place(self) -> float:
@@ -111,6 +126,9 @@ class Dialer:
             claimed = claim_next(self.provider)
             if isinstance(claimed, Nothing):
                 _lend_connection_back()
+                if claimed.why == "empty":
+                    self._bells.wait("place", UNTOLD_S)
+                    return 0.0
                 self._stopping.wait(
                     min(claimed.again, 0.2 if claimed.why in ("empty", "pace", "capacity") else 0.5)
                 )

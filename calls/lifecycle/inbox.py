@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 import structlog
 from django.db import DatabaseError, close_old_connections, connection, connections
 
-from calls.models import WebhookEvent
+from calls.models import WebhookEvent, hint
 
 log = structlog.get_logger(__name__)
 
@@ -143,3 +143,4 @@ def write(event: WebhookEvent) -> None:
         write_rows([event])
     else:
         _group.store(event)
+    hint.tell("apply")

@@ -7,7 +7,7 @@ from typing import Any, Self
 
 from django.conf import settings
 from django.db import models
-from django.db.models import Q
+from django.db.models import Func, Q
 from django.utils.translation import gettext_lazy as _
 
 from agents.models import E164_PATTERN, Agent, e164_field
@@ -154,7 +154,7 @@ class CallQuerySet(models.QuerySet["Call"]):
         """What counts against capacity."""
         return self.filter(slot_until__gt=now)
 
-    def due(self, now: datetime) -> Self:
+    def due(self, now: datetime | Func) -> Self:
         return self.filter(status=CallStatus.QUEUED, due_at__lte=now, look_first=False)
 
     def outbound(self) -> Self:
