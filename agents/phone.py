@@ -14,7 +14,7 @@ from django.core.exceptions import ValidationError
 from django.utils.translation import gettext_lazy as _
 from phonenumbers import timezone as number_zones
 
-E164 = re.compile(r"\+[1-9][0-9]{6,14}")
+E164 = re.compile(r"^\+[1-9]\d{6,14}$")
 # Digits, and what people put between them: spaces, dots, slashes, parentheses, every kind of dash.
 STRANGE = re.compile(r"[^\d+().\-/\s\u2010-\u2015\u2212]")
 SPREADSHEET_DAMAGE = re.compile(r"^\s*\+?\d+([.,]\d+)?[eE]\+?\d+\s*$")
@@ -128,7 +128,7 @@ def _refuse_two_readings(
 
 
 def is_e164(text: str) -> bool:
-    return bool(E164.fullmatch(text))
+    return text.isascii() and bool(E164.fullmatch(text))
 
 
 def pretty(e164: str) -> str:
