@@ -32,7 +32,7 @@ class Migration(migrations.Migration):
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
                 ('scope', models.CharField(choices=[('everything', 'All calling'), ('agent', 'One AI agent'), ('number', 'One caller ID'), ('list', 'One list of leads')], default='everything', max_length=10, verbose_name='what')),
-                ('number', models.CharField(blank=True, max_length=16, validators=[django.core.validators.RegexValidator(re.compile('\\+[1-9][0-9]{6,14}'))], verbose_name='caller ID')),
+                ('number', models.CharField(blank=True, max_length=16, validators=[django.core.validators.RegexValidator(re.compile('^\\+[1-9]\\d{6,14}$'))], verbose_name='caller ID')),
                 ('cause', models.CharField(choices=[('person', 'Stopped by staff'), ('refused', 'Refused by the phone company')], default='person', max_length=10, verbose_name='cause')),
                 ('reason', models.CharField(blank=True, max_length=300, verbose_name='why')),
                 ('stopped_at', models.DateTimeField(verbose_name='since')),
