@@ -340,3 +340,16 @@ def test_words_used_last_with_this_agent_are_counted_with(sign_in: SignIn, sales
     answer = client.get(path_of(open_all(client), "sheet"))
     assert answer.context["to_call"] == 2
     assert not answer.context["ready"].fill_in
+
+
+def test_the_list_leaves_out_sheets_that_were_only_opened(sign_in: SignIn, sales: User) -> None:
+    agent = make_agent()
+    make_lead()
+    client = sign_in(sales)
+    open_all(client)
+    started = open_all(client)
+    client.post(path_of(started, "sheet"), {"agent": agent.pk})
+    page = client.get("/admin/calls/callbatch/")
+    assert list(page.context["cl"].result_list) == [started]
+    assert (sales.get_full_name() or sales.username) in page.content.decode()
+    assert "Show all" not in page.content.decode()

@@ -11,17 +11,19 @@ from django import forms
 from django.contrib import admin, messages
 from django.contrib.admin.utils import unquote
 from django.core.exceptions import PermissionDenied, ValidationError
-from django.db.models import Count, F
+from django.db.models import Count, F, QuerySet
 from django.http import Http404, HttpRequest, HttpResponse, StreamingHttpResponse
 from django.shortcuts import redirect
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path
 from django.utils import timezone
 from django.utils.dateparse import parse_datetime
+from django.utils.formats import date_format
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 from django.views.decorators.http import require_POST
 from unfold.admin import ModelAdmin
+from unfold.views import ChangeList
 from unfold.widgets import UnfoldAdminTextInputWidget
 
 from agents.models import Agent, PhoneNumber
@@ -36,6 +38,7 @@ from calls.models import Call, CallBatch, CallStatus, Lead, Outcome
 from calls.models.batch import BatchState
 from calls.models.call import ACTIVE
 from calls.people import csv_lines
+from calls.templatetags.leads import staff_name
 
 TYPED_ABOVE = 200
 """Above this many calls the number is typed: nobody calls a thousand people by a slip."""
@@ -76,9 +79,17 @@ class BatchSheetForm(SpeakerForm):
         return typed
 
 
+class BatchChangeList(ChangeList):
+    """Sheets that were opened and left are no batches."""
+
+    def get_queryset(self, request: HttpRequest, *args: Any, **kwargs: Any) -> QuerySet[CallBatch]:
+        rows: QuerySet[CallBatch] = super().get_queryset(request, *args, **kwargs)
+        return rows.exclude(state=BatchState.DRAFT)
+
+
 @admin.register(CallBatch)
 class CallBatchAdmin(ReadOnlyMixin, OwnRowsMixin, ModelAdmin):
-    list_display = ["when", "created_by", "agent", "state", "selected", "called"]
+    list_display = ["when", "asker", "agent", "state", "selected", "called"]
     list_select_related = ["created_by", "agent"]
     list_per_page = 50
     show_full_result_count = False
@@ -91,8 +102,15 @@ class CallBatchAdmin(ReadOnlyMixin, OwnRowsMixin, ModelAdmin):
         return super().get_queryset(request).annotate(call_count=Count("calls"))
 
     @admin.display(description=gettext_lazy("when"), ordering="created_at")
-    def when(self, batch: CallBatch) -> datetime:
-        return batch.started_at or batch.created_at
+    def when(self, batch: CallBatch) -> str:
+        return date_format(timezone.localtime(batch.started_at or batch.created_at), "D j M Y, H:i")
+
+    @admin.display(description=gettext_lazy("asked for by"), ordering="created_by")
+    def asker(self, batch: CallBatch) -> str:
+        return staff_name(batch.created_by) or "–"
+
+    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[BatchChangeList]:
+        return BatchChangeList
 
     @admin.display(description=gettext_lazy("leads"))
     def selected(self, batch: CallBatch) -> int:

@@ -11,6 +11,8 @@ from django.contrib.auth.models import User
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
+from django.utils.formats import date_format
+from django.utils.html import format_html
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 from unfold.admin import ModelAdmin
@@ -22,6 +24,7 @@ from calls.admin import confirm
 from calls.admin.scope import ReadOnlyMixin, VisibleToMixin
 from calls.models import CallBack
 from calls.models.callback import CallBackState
+from calls.templatetags.leads import staff_name
 
 
 class StateFilter(admin.SimpleListFilter):
@@ -53,7 +56,7 @@ class StateFilter(admin.SimpleListFilter):
 
 @admin.register(CallBack)
 class CallBackAdmin(VisibleToMixin, ReadOnlyMixin, ModelAdmin):
-    list_display = ["due_at", "who", "shown_number", "agent", "shown_state", "promised_by", "note"]
+    list_display = ["when", "who", "shown_number", "agent", "shown_state", "promiser", "note"]
     list_select_related = ["lead", "agent", "promised_by"]
     list_filter = [StateFilter, "agent"]
     list_filter_submit = True
@@ -84,7 +87,16 @@ class CallBackAdmin(VisibleToMixin, ReadOnlyMixin, ModelAdmin):
 
     @admin.display(description=gettext_lazy("number"), ordering="number")
     def shown_number(self, promise: CallBack) -> str:
-        return phone.pretty(promise.number)
+        return format_html('<span class="whitespace-nowrap">{}</span>', phone.pretty(promise.number))
+
+    @admin.display(description=gettext_lazy("promised for"), ordering="due_at")
+    def when(self, promise: CallBack) -> str:
+        due_at = timezone.localtime(promise.due_at)
+        return format_html('<span class="whitespace-nowrap">{}</span>', date_format(due_at, "D j M, H:i"))
+
+    @admin.display(description=gettext_lazy("promised by"), ordering="promised_by", empty_value="")
+    def promiser(self, promise: CallBack) -> str:
+        return staff_name(promise.promised_by) or _("on a call")
 
     @display(  # type: ignore[untyped-decorator]
         description=gettext_lazy("state"),
