@@ -12,6 +12,8 @@ import httpx
 from agents.providers.retell import RetellProvider
 
 KEY = "key_test_0123456789abcdef"
+ONLY_WHOLE = {"transcript", "transcript_object", "transcript_with_tool_calls"}
+"""What a list of calls leaves out."""
 Answer = Callable[[httpx.Request], httpx.Response]
 
 
@@ -46,7 +48,8 @@ class FarEnd:
                 raise answer
             return answer
         if request.url.path == "/v3/list-calls":
-            return httpx.Response(200, json={"items": self.listed, "has_more": False})
+            items = [{name: call[name] for name in call if name not in ONLY_WHOLE} for call in self.listed]
+            return httpx.Response(200, json={"items": items, "has_more": False})
         if request.url.path.startswith("/v2/get-call/"):
             call_id = request.url.path.rsplit("/", 1)[1]
             found = next((call for call in self.listed if call["call_id"] == call_id), None)

@@ -11,7 +11,7 @@ from django.utils import timezone
 
 from calls.dialer.settle import recover_next_claim, settle_next
 from calls.lifecycle.reconcile import hang_up_marked, look_at_quiet, look_for_analysis
-from calls.models import Call, CallStatus, WebhookEvent
+from calls.models import Call, CallStatus, Transcript, WebhookEvent
 from calls.models.clock import database_now
 from tests import factories
 from tests.far_end import FarEnd, says, theirs
@@ -61,6 +61,25 @@ def test_a_look_up_that_finds_the_call_is_evidence() -> None:
     call.refresh_from_db()
     assert (call.status, call.provider_call_id) == (CallStatus.IN_PROGRESS, "call_9")
     assert WebhookEvent.objects.get().source == "lookup"
+
+
+def test_a_look_up_that_finds_a_call_already_over_brings_what_was_said() -> None:
+    call = sent(6)
+    over = theirs(
+        "call_far_1",
+        call_uuid=str(call.pk),
+        call_status="ended",
+        disconnection_reason="user_hangup",
+        start_timestamp=1_790_000_000_000,
+        end_timestamp=1_790_000_009_000,
+        duration_ms=9_000,
+        transcript="Agent: Hello.\n",
+        transcript_object=[{"role": "agent", "content": "Hello.", "words": []}],
+        call_analysis={"call_summary": "They said hello."},
+    )
+    assert settle_next(FarEnd(listed=[over]).provider(), now=timezone.now())
+    apply_pending(now=timezone.now())
+    assert Transcript.objects.get(call=call).text == "Agent: Hello.\n"
 
 
 def test_a_look_up_that_finds_nothing_leaves_it_unconfirmed_and_plans_the_next() -> None:

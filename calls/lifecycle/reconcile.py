@@ -13,7 +13,7 @@ from django.db import transaction
 from django.db.models import F, Q
 from django.utils.translation import gettext as _
 
-from agents.providers.base import NotFound, Provider, ProviderError, Stage
+from agents.providers.base import NotFound, Provider, ProviderError, Report, Stage
 from calls.lifecycle import schedule
 from calls.lifecycle.facts import store_lookup
 from calls.models import Call, CallStatus, CallStep, Outcome, StepKind
@@ -37,13 +37,7 @@ def look_at_quiet(provider: Provider, *, now: datetime) -> bool:
         reports = provider.fetch_calls(list(known)) if known else []
         for report in reports:
             known.pop(report.facts.provider_call_id, None)
-            # Lists leave the transcript out, so what has ended is fetched whole.
-            whole = (
-                provider.fetch_call(report.facts.provider_call_id)
-                if report.facts.stage >= Stage.ENDED
-                else report
-            )
-            store_lookup(whole, now=now)
+            store_lookup(_whole(provider, report), now=now)
     except ProviderError as error:
         log.warning("look-up failed", calls=len(known), why=str(error))
         known = {}
@@ -71,10 +65,21 @@ def look(provider: Provider, call: Call, *, now: datetime) -> bool | None:
         log.warning("look-up failed", call=str(call.pk), why=str(error))
         return None
     for report in reports:
-        store_lookup(report, now=now, call_uuid=call.pk)
+        try:
+            store_lookup(_whole(provider, report), now=now, call_uuid=call.pk)
+        except ProviderError as error:
+            # It is there, which is what was asked; all of it comes with the next look.
+            log.warning("look-up failed", call=str(call.pk), why=str(error))
     told = ", ".join(report.facts.provider_call_id for report in reports)
     _step(call, bool(reports), told or _("It has no such call."), now=now)
     return bool(reports)
+
+
+def _whole(provider: Provider, report: Report) -> Report:
+    """Lists leave the transcript out, so what has ended is fetched by itself. Raises ProviderError."""
+    if report.facts.stage < Stage.ENDED:
+        return report
+    return provider.fetch_call(report.facts.provider_call_id)
 
 
 def _step(call: Call, found: bool | None, answer: str, *, now: datetime) -> None:
