@@ -4,6 +4,7 @@
 #   HOST    where web listens (127.0.0.1)           ONLY    steps of the tests: make test ONLY="ruff sqlite"
 #   PYTHON  a Python to take before looking for one
 #   WORKERS and THREADS of the web server (2 and 8)
+#   CALLS, SEED and ENGINE of the storm (20000, 1, postgresql)
 
 VENV ?= .venv
 PORT ?= 8000
@@ -11,6 +12,9 @@ HOST ?= 127.0.0.1
 WORKERS ?= 2
 THREADS ?= 8
 ONLY ?=
+CALLS ?= 20000
+SEED ?= 1
+ENGINE ?= postgresql
 RUN = $(VENV)/bin/python
 
 # Named after what is in the file: another checkout of it, or an edit, and pip is asked again.
@@ -19,7 +23,7 @@ INSTALLED_DEV = $(VENV)/.installed-dev-$(shell cat requirements.txt requirements
 PIP = $(RUN) -m pip install --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL = help
-.PHONY: help demo test web dialer worker lint lock
+.PHONY: help demo test web dialer worker storm lint lock
 
 help:
 	@sed -n '1,/^$$/s/^# \{0,1\}//p' Makefile
@@ -44,6 +48,10 @@ dialer: $(INSTALLED)
 
 worker: $(INSTALLED)
 	@exec $(RUN) manage.py db_worker --no-reload
+
+# Thousands of calls while everything breaks: see docs/performance.md.
+storm: $(INSTALLED_DEV)
+	@exec $(RUN) -m tests.storm --calls $(CALLS) --seed $(SEED) --engine $(ENGINE)
 
 # Writes both requirement files from pyproject.toml.
 lock: $(INSTALLED_DEV)

@@ -9,9 +9,11 @@ import importlib.util
 import os
 import pwd
 import shutil
+import signal
 import subprocess
 import tempfile
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -45,10 +47,16 @@ def wheel_programs() -> Path:
 class Cluster:
     """`with Cluster(debian_programs()) as server:` runs one; `server.url` is its DATABASE_URL."""
 
-    def __init__(self, programs: Path, *, durable: bool = False) -> None:
-        """`durable`: as in production, a commit is on disk; else faster and gone with the power."""
+    def __init__(
+        self, programs: Path, *, durable: bool = False, settings: Mapping[str, str] | None = None
+    ) -> None:
+        """`durable`: as in production, a commit is on disk; else faster and gone with the power.
+
+        `settings` go over our own, as in postgresql.conf.
+        """
         self._programs = programs
         self._durable = durable
+        self._settings = dict(settings or {})
         self._server: subprocess.Popen[bytes] | None = None
 
     @property
@@ -66,6 +74,7 @@ class Cluster:
         try:
             if os.geteuid() == 0:
                 self._leave_root()
+            self._make()
             self._start()
         except BaseException:
             self.__exit__(None, None, None)
@@ -87,8 +96,28 @@ class Cluster:
         os.chown(self._home, user.pw_uid, user.pw_gid)
         self._as = {"user": user.pw_uid, "group": user.pw_gid, "extra_groups": []}
 
-    def _start(self) -> None:
-        rows = self._home / "data"
+    def restart(self, *, crash: bool) -> None:
+        """Every connection is lost. `crash`: without a checkpoint, as when the machine reboots."""
+        assert self._server is not None
+        self._server.send_signal(signal.SIGQUIT if crash else signal.SIGINT)
+        self._server.wait(30)
+        self._start()
+
+    @property
+    def pid(self) -> int:
+        """Of the server's first process."""
+        assert self._server is not None
+        return self._server.pid
+
+    def dump(self, file: Path, *, database: str) -> None:
+        """All rows of `database`, for `pg_restore`."""
+        program = [self._programs / "pg_dump", "--host", self._home, "--username", "postgres"]
+        with file.open("wb") as rows:
+            subprocess.run(
+                [*program, "--format=custom", database], check=True, stdout=rows, cwd=self._home, **self._as
+            )
+
+    def _make(self) -> None:
         # Upper and lower case beyond ASCII, as on a Debian server, whatever locales the machine has.
         locale = ["--locale=C.UTF-8"]
         if self._programs != DEBIAN:
@@ -97,7 +126,7 @@ class Cluster:
             [
                 self._programs / "initdb",
                 "--pgdata",
-                rows,
+                self._home / "data",
                 "--username=postgres",
                 "--auth=trust",
                 "--encoding=UTF8",
@@ -109,6 +138,8 @@ class Cluster:
             cwd=self._home,
             **self._as,
         )
+
+    def _start(self) -> None:
         settings = {
             "listen_addresses": "",
             "unix_socket_directories": str(self._home),
@@ -117,12 +148,13 @@ class Cluster:
         }
         if not self._durable:
             settings |= {"fsync": "off", "full_page_writes": "off"}
-        with (self._home / "log").open("wb") as log:
+        settings |= self._settings
+        with (self._home / "log").open("ab") as log:
             self._server = subprocess.Popen(
                 [
                     self._programs / "postgres",
                     "-D",
-                    rows,
+                    self._home / "data",
                     *(part for name, value in settings.items() for part in ("-c", f"{name}={value}")),
                 ],
                 stdout=log,

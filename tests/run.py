@@ -136,6 +136,12 @@ def browser() -> None:
     pytest_on_sqlite("-m", "browser")
 
 
+def storm() -> None:
+    """Calls on real processes that are killed and frozen; at 20,000 calls it is `make storm`."""
+    run(PYTHON, "-m", "tests.storm", "--calls", "300", "--engine", "postgresql")
+    run(PYTHON, "-m", "tests.storm", "--calls", "60", "--engine", "sqlite")
+
+
 def other_python() -> None:
     """The suite on SQLite under a second Python, in an environment made for it."""
     if not CI:
@@ -165,6 +171,7 @@ STEPS: dict[str, Callable[[], None]] = {
     "postgresql-18": wheel_postgresql,
     "postgresql-15": debian_postgresql,
     "browser": browser,
+    "storm": storm,
     f"python-{OTHER_PYTHON}": other_python,
 }
 
