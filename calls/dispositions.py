@@ -157,6 +157,7 @@ def _move_lead(call: Call, meaning: str, *, now: datetime, by_person: bool = Fal
     lead = Lead.objects.filter(pk=call.lead_id or 0).first()
     if lead is None:
         return
+    before = (lead.status, lead.next_action, lead.next_action_at)
     if meaning == Disposition.WRONG_NUMBER or (by_person is False and call.outcome == Outcome.INVALID_NUMBER):
         LeadPhone.objects.filter(lead=lead, number=call.counterpart).update(state=PhoneState.WRONG)
         fine = LeadPhone.objects.filter(lead=lead, state=PhoneState.VALID).exists()
@@ -174,4 +175,5 @@ def _move_lead(call: Call, meaning: str, *, now: datetime, by_person: bool = Fal
             lead.next_action, lead.next_action_at = NextAction.NONE, None
     elif call.answered_by == AnsweredBy.PERSON and lead.status == LeadStatus.NEW:
         lead.status = LeadStatus.CONTACTED
-    lead.save(update_fields=["status", "next_action", "next_action_at"])
+    if (lead.status, lead.next_action, lead.next_action_at) != before:
+        lead.save(update_fields=["status", "next_action", "next_action_at"])

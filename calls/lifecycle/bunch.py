@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from datetime import datetime
 
 import structlog
-from django.db import transaction
+from django.db import connection, transaction
 from django.db.models import Q
 
 from agents.providers.base import EventKind, Unreadable
@@ -38,6 +38,11 @@ log = structlog.get_logger(__name__)
 
 MOST = 40
 """Events a transaction: a tenth of a second of holding their calls."""
+
+CHANGED = (
+    *("state", "tries", "next_try_at", "problem", "applied_at"),
+    *("name", "provider_call_id", "call_uuid", "call"),
+)
 
 
 def apply_due(*, now: datetime) -> int:
@@ -76,14 +81,25 @@ def _apply_together(picked: Sequence[int], *, now: datetime) -> int:
             plain[call].append(fact)
         _add_known(plain, applied)
         _write(plain, now=now)
-        WebhookEvent.objects.bulk_update(
-            applied,
-            [
-                "state", "tries", "next_try_at", "problem", "applied_at",
-                "name", "provider_call_id", "call_uuid", "call",
-            ],
-        )  # fmt: skip
+        _keep(applied)
     return len(applied)
+
+
+def _keep(events: Sequence[WebhookEvent]) -> None:
+    """Their new columns. Not `bulk_update`, which took a third of all the time there was."""
+    fields = [field for field in WebhookEvent._meta.concrete_fields if field.name in CHANGED]
+    columns = ", ".join(f"{connection.ops.quote_name(str(field.column))} = %s" for field in fields)
+    with connection.cursor() as cursor:
+        cursor.executemany(
+            f"UPDATE {WebhookEvent._meta.db_table} SET {columns} WHERE id = %s",  # noqa: S608  our own names
+            [
+                [
+                    *(field.get_db_prep_save(getattr(event, field.attname), connection) for field in fields),
+                    event.pk,
+                ]
+                for event in events
+            ],
+        )
 
 
 def _read(events: list[WebhookEvent]) -> list[tuple[WebhookEvent, str, Fact]]:
