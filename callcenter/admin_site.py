@@ -77,6 +77,16 @@ def navigation(request: HttpRequest) -> list[dict[str, Any]]:
     front = {"title": _("Dashboard"), "icon": "dashboard", "link": reverse(f"{site.name}:index")}
     work = site.group(request, None, WORK)
     work["items"].insert(0, front)
+    if request.user.has_perm("calls.view_call"):
+        work["items"].append(
+            {
+                "title": _("Needs a look"),
+                "icon": "visibility",
+                "link": reverse(f"{site.name}:needs_a_look"),
+                "badge": "calls.admin.needs_a_look.badge",
+                "badge_variant": "danger",
+            }
+        )
     return [
         work,
         site.group(request, _("Set-up"), SET_UP, separator=True),

@@ -21,6 +21,8 @@ from calls import dialer
 from calls.admin.events import gone_wrong
 from calls.dialer import account_problem
 from calls.lifecycle import reachability
+from calls.models import Call
+from calls.models.call import INCIDENT
 from calls.models.stop import StopCause, StopScope
 
 CACHE_KEY = "calls.admin.banners"
@@ -64,6 +66,7 @@ class State:
     account_problem: str
     unreachable: reachability.Unreachable | None
     events_gone_wrong: int
+    incidents: int
 
 
 def state(*, now: datetime) -> State:
@@ -81,6 +84,7 @@ def state(*, now: datetime) -> State:
             account_problem=account_problem(),
             unreachable=reachability.judge(reachability.gather(now=now), now=now),
             events_gone_wrong=gone_wrong(now=now),
+            incidents=Call.objects.filter(INCIDENT).count(),
         )
         cache.set(CACHE_KEY, kept, CACHED_S)
     return kept
@@ -93,6 +97,8 @@ def banners(*, now: datetime, may_resume: bool, may_see_events: bool = False) ->
     if found.stop.stopped:
         shown.append(_stopped(found.stop, may_resume=may_resume))
     shown += [_part(each, nth, may_resume=may_resume) for nth, each in enumerate(found.parts)]
+    if found.incidents:
+        shown.append(_incidents(found.incidents))
     if not found.dialer_alive:
         shown.append(
             Banner(
@@ -158,6 +164,19 @@ def _gone_wrong(count: int) -> Banner:
         _("They are kept as they came; until they are read, their calls lack what they say."),
         link=reverse("admin:calls_webhookevent_changelist"),
         link_text=_("See stored events"),
+    )
+
+
+def _incidents(count: int) -> Banner:
+    return Banner(
+        "incident",
+        Level.ALARM,
+        "crisis_alert",
+        ngettext("One call may have rung twice", "%(count)d calls may have rung twice", count)
+        % {"count": count},
+        _("The phone company knows it under two ids. Somebody has to look at it."),
+        link=reverse("admin:needs_a_look"),
+        link_text=_("Look at it"),
     )
 
 

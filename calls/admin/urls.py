@@ -6,6 +6,7 @@ from django.contrib.admin import AdminSite
 from django.urls import URLPattern, path
 
 from calls.admin import stopping
+from calls.admin.needs_a_look import decide, needs_a_look
 from calls.admin.now import now_fragment
 
 
@@ -13,6 +14,8 @@ def pages(site: AdminSite) -> list[URLPattern]:
     return [
         # Not behind admin_view: it answers a script, which would put the login page into the panel.
         path("now/", now_fragment, name="now"),
+        path("needs-a-look/", site.admin_view(needs_a_look), name="needs_a_look"),
+        path("needs-a-look/<uuid:call_id>/", site.admin_view(decide), name="needs_a_look_decide"),
         path("calling/", site.admin_view(stopping.page), name="calling"),
         path("calling/stop/", site.admin_view(stopping.stop_calling), name="stop_calling"),
         path("calling/resume/", site.admin_view(stopping.resume_calling), name="resume_calling"),

@@ -18,6 +18,7 @@ from calls.dialer.ask import (
 from calls.dialer.batches import cancel_rest, open_batch, progress, start_batch, undo_batch
 from calls.dialer.counting import Tally
 from calls.dialer.gate import SILENT_AFTER, account_problem, alive, beat
+from calls.dialer.judge import NothingToDecide, judge
 from calls.dialer.promises import drop_promise, promise
 from calls.dialer.stops import (
     Left,
@@ -42,6 +43,7 @@ __all__ = [
     "Left",
     "NoCallerId",
     "NotAllowed",
+    "NothingToDecide",
     "OnThePhone",
     "StopState",
     "Tally",
@@ -60,6 +62,7 @@ __all__ = [
     "hang_up",
     "hang_up_left",
     "in_force",
+    "judge",
     "lead_variables",
     "left",
     "look",

@@ -148,6 +148,7 @@ def accepted(call_id: UUID, answer: Accepted) -> None:
         elif call.status == CallStatus.ENDED and call.outcome == Outcome.UNKNOWN:
             fields |= {"final": False, "next_look_at": now + schedule.quiet_after(0), "looks": 0}
         if answer.provider_call_id and call.provider_call_id not in ("", answer.provider_call_id):
+            fields["judged"] = ""
             fields["incident"] = _("The phone company knows this call under two ids: %(a)s and %(b)s.") % {
                 "a": call.provider_call_id,
                 "b": answer.provider_call_id,

@@ -191,7 +191,8 @@ def _tell_incident(call: Call, other: str) -> None:
         "a": call.provider_call_id,
         "b": other,
     }
-    Call.objects.filter(pk=call.pk).update(incident=text[:300])
+    # Told again it stays as somebody has seen it; another ring is to be seen anew.
+    Call.objects.filter(pk=call.pk).exclude(incident=text[:300]).update(incident=text[:300], judged="")
     log.error("one call, two provider ids", call=str(call.pk), known=call.provider_call_id, other=other)
 
 

@@ -113,12 +113,13 @@ class Judgement(models.TextChoices):
     SEEN = "seen", _("Seen")
 
 
-NOT_DECIDED = Q(judged="")
+UNDECIDED = Q(status=CallStatus.ENDED, outcome=Outcome.UNKNOWN, disposition="") & Q(judged="")
+INCIDENT = ~Q(incident="") & Q(judged="")
 NEEDS_A_LOOK = (
-    Q(status=CallStatus.ENDED, outcome=Outcome.UNKNOWN, disposition="") & NOT_DECIDED
+    UNDECIDED
     | Q(disposition=Disposition.REVIEW)
     | Q(disposition="", proposed_disposition=Disposition.REVIEW)
-    | ~Q(incident="") & NOT_DECIDED
+    | INCIDENT
 )
 """Calls that wait for a person: `stats.definitions` says of each what for."""
 

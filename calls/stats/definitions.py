@@ -20,7 +20,7 @@ from django.db.models import Aggregate, Count, Q, Sum
 from django.utils.translation import gettext_lazy as _
 
 from calls.models import AnsweredBy, CallStatus, Direction, Disposition, Outcome
-from calls.models.call import ACTIVE
+from calls.models.call import ACTIVE, INCIDENT, UNDECIDED
 from calls.stats.period import Period
 
 if TYPE_CHECKING:
@@ -200,7 +200,7 @@ TO_LOOK_AT = [
         "look_unknown",
         _("Calls whose end is not known"),
         _("Ended calls of which the phone company never said how, and nobody here has said what they meant."),
-        ENDED & Q(outcome=Outcome.UNKNOWN, disposition="", judged=""),
+        UNDECIDED,
     ),
     Figure(
         "look_review",
@@ -215,7 +215,7 @@ TO_LOOK_AT = [
             "Calls about which the phone company told us something that should not happen, "
             "such as a second ring, and that nobody here has marked as seen."
         ),
-        ~Q(incident="") & Q(judged=""),
+        INCIDENT,
     ),
 ]
 
