@@ -21,7 +21,7 @@ from calls import dialer
 from calls.admin.events import gone_wrong
 from calls.dialer import account_problem
 from calls.lifecycle import reachability
-from calls.models import Call
+from calls.models import Adoption, Call
 from calls.models.call import INCIDENT
 from calls.models.stop import StopCause, StopScope
 
@@ -67,6 +67,7 @@ class State:
     unreachable: reachability.Unreachable | None
     events_gone_wrong: int
     incidents: int
+    catching_up: Adoption | None
 
 
 def state(*, now: datetime) -> State:
@@ -85,6 +86,7 @@ def state(*, now: datetime) -> State:
             unreachable=reachability.judge(reachability.gather(now=now), now=now),
             events_gone_wrong=gone_wrong(now=now),
             incidents=Call.objects.filter(INCIDENT).count(),
+            catching_up=dialer.catching_up(),
         )
         cache.set(CACHE_KEY, kept, CACHED_S)
     return kept
@@ -97,6 +99,8 @@ def banners(*, now: datetime, may_resume: bool, may_see_events: bool = False) ->
     if found.stop.stopped:
         shown.append(_stopped(found.stop, may_resume=may_resume))
     shown += [_part(each, nth, may_resume=may_resume) for nth, each in enumerate(found.parts)]
+    if found.catching_up:
+        shown.append(_catching_up(found.catching_up))
     if found.incidents:
         shown.append(_incidents(found.incidents))
     if not found.dialer_alive:
@@ -165,6 +169,20 @@ def _gone_wrong(count: int) -> Banner:
         link=reverse("admin:calls_webhookevent_changelist"),
         link_text=_("See stored events"),
     )
+
+
+def _catching_up(adoption: Adoption) -> Banner:
+    said = _(
+        "%(why)s. Before anything is dialled, it is asked which calls were made since: "
+        "%(listed)d read so far, %(adopted)d of them not known here."
+    ) % {
+        "why": adoption.get_cause_display(),
+        "listed": adoption.listed,
+        "adopted": adoption.adopted,
+    }
+    if adoption.problem:
+        said += " " + _("No answer yet: %(problem)s") % {"problem": adoption.problem}
+    return Banner("catching-up", Level.ALARM, "history", _("Catching up with the phone company"), said)
 
 
 def _incidents(count: int) -> Banner:

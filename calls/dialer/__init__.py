@@ -1,6 +1,7 @@
 """WHICH call goes out now? Asking, waiting, claiming, placing, and what was left unclear."""
 
 from calls.dialer import counting
+from calls.dialer.adopt import begin_after_restore, catching_up
 from calls.dialer.ask import (
     Asked,
     BadRequest,
@@ -53,10 +54,12 @@ __all__ = [
     "alive",
     "ask",
     "beat",
+    "begin_after_restore",
     "call_now",
     "caller_id_for",
     "cancel",
     "cancel_rest",
+    "catching_up",
     "counting",
     "drop_promise",
     "hang_up",

@@ -13,7 +13,7 @@ from django.utils.translation import gettext as _
 
 from agents.models import Agent
 from agents.providers.base import PlaceOrder, Provider, ProviderError
-from calls.dialer import replay
+from calls.dialer import adopt, replay
 from calls.dialer.ask import end_unplaced
 from calls.dialer.gate import pace_interval
 from calls.dialer.stops import in_force, not_stopped, stop_state
@@ -48,6 +48,8 @@ def claim_next(provider: Provider) -> Call | Nothing:
     replays = replay.wanted(now).exists()
     if not replays and not Call.objects.due(now).exists():
         return Nothing("empty", 0.2)
+    if adopt.blocks(now):
+        return Nothing("catching_up", 0.2)
     with transaction.atomic():
         capacity = _lock_gate(GateKind.CAPACITY, "all")
         if capacity is None:

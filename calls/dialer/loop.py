@@ -18,7 +18,7 @@ from django.db import DatabaseError, InterfaceError, connection
 from django.utils import timezone
 
 from agents.providers.base import Provider
-from calls.dialer import gate, settle
+from calls.dialer import adopt, gate, settle
 from calls.dialer.batches import cancel_next, fill_next, finish_batches
 from calls.dialer.claim import Nothing, claim_next, expire_overdue
 from calls.dialer.place import place
@@ -91,6 +91,7 @@ class Dialer:
             Worker("apply-1", self.step_apply, bell="apply", idle_s=0.1),
             Worker("settle", self.step_settle, bell="settle"),
             Worker("look", self.step_look, bell="look"),
+            Worker("adopt", self.step_adopt),
             Worker("hang-up", self.step_hang_up, bell="hang-up"),
             Worker("fill", self.step_fill, bell="fill"),
             Worker("watch", self._watch.look),
@@ -152,6 +153,12 @@ class Dialer:
         again = reconcile.look_for_analysis(self.provider, now=now) or again
         return 0.1 if again else 0.5
 
+    def step_adopt(self) -> float:
+        now = database_now()
+        again = adopt.adopt_next(self.provider, now=now)
+        again = adopt.look_before_next(self.provider, now=now) or again
+        return 0.0 if again else 1.0
+
     def step_hang_up(self) -> float:
         return 0.05 if reconcile.hang_up_marked(self.provider, now=timezone.now()) else 0.5
 
@@ -172,7 +179,10 @@ class Dialer:
         return TIDY_EVERY_S
 
     def step_heartbeat(self) -> float:
-        gate.beat(self.name, "dialer", now=database_now(), detail={"pid": os.getpid()})
+        """Whether all were silent for long is asked before this one ends the silence."""
+        now = database_now()
+        adopt.begin_after_silence(now=now)
+        gate.beat(self.name, "dialer", now=now, detail={"pid": os.getpid()})
         return HEARTBEAT_S
 
 
@@ -191,6 +201,8 @@ def run_once(provider: Provider) -> int:
     """Everything that is due, in this thread, then return how many calls were placed (`dialer --once`)."""
     dialer = Dialer(provider)
     dialer.step_heartbeat()
+    while not dialer.step_adopt():
+        pass
     placed = 0
     deadline = time.monotonic() + 3600
     while time.monotonic() < deadline:

@@ -17,6 +17,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from agents.models import Agent
+from calls.dialer.adopt import catching_up
 from calls.dialer.gate import alive
 from calls.dialer.stops import covering, in_force
 from calls.eligibility import hours
@@ -43,6 +44,7 @@ WAITS_FOR: dict[str, Any] = {
     "outside_hours": gettext_lazy("calling hours there"),
     "due_later": gettext_lazy("the time asked for"),
     "no_dialer": gettext_lazy("a dialer"),
+    "catching_up": gettext_lazy("a look whether they were called already"),
     "account_problem": gettext_lazy("the phone company's account"),
     "provider_busy": gettext_lazy("the phone company to be less busy"),
     "capacity": gettext_lazy("a free line"),
@@ -73,6 +75,7 @@ class Desk:
     in_use: int
     agents_full: frozenset[int]
     closed_lines: dict[str, datetime]
+    catching_up: bool = False
 
 
 def look(*, now: datetime) -> Desk:
@@ -86,6 +89,7 @@ def look(*, now: datetime) -> Desk:
         now=now,
         stops=in_force(),
         alive=alive(now=now),
+        catching_up=catching_up() is not None,
         account_problem=next((gate.account_problem for gate in gates if gate.kind == GateKind.CAPACITY), ""),
         in_use=len(held),
         agents_full=frozenset(pk for pk, most in limits if by_agent[pk] >= (most or 0)),
@@ -122,6 +126,8 @@ def _reason(call: Call, desk: Desk) -> Waiting:
         return _due_later(call, desk.now)
     if not desk.alive:
         return Waiting("no_dialer", _("No dialer is running."))
+    if desk.catching_up or call.look_first:
+        return Waiting("catching_up", _("It is looked up first whether it was called already."))
     if desk.account_problem:
         return Waiting(
             "account_problem", _("The phone company refuses: %(why)s") % {"why": desk.account_problem}

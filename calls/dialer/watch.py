@@ -38,7 +38,7 @@ def signs() -> dict[str, list[QuerySet[Any]]]:
     calls, now = Call.objects, Now()
     looks = calls.filter(next_look_at__lte=now)
     return {
-        "place": [calls.due(now), calls.filter(replay_wanted=True)],
+        "place": [calls.due(now), calls.filter(replay_wanted=True, status=CallStatus.UNCONFIRMED)],
         "apply": [
             WebhookEvent.objects.filter(
                 state__in=[EventState.PENDING, EventState.WAITING], next_try_at__lte=now

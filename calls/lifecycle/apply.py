@@ -296,7 +296,7 @@ def _position(call: Call, derived: Derived, *, now: datetime) -> dict[str, Any]:
     status = max(call.status, derived.status, key=CLIMB.index)
     fields: dict[str, Any] = {"status": status}
     if call.direction == Direction.OUTBOUND and call.placed_at is None:
-        fields["placed_at"] = call.sent_at or now
+        fields["placed_at"] = call.sent_at or derived.columns["answered_at"] or now
     if status != CallStatus.ENDED:
         fields["next_look_at"] = now + schedule.quiet_after(0)
         fields["looks"] = 0
