@@ -14,11 +14,11 @@ from django.utils import timezone
 
 from calls import eligibility
 from calls.admin.needs_a_look import badge
-from calls.lifecycle.apply import apply_pending
 from calls.lifecycle.reconcile import look_for_analysis
 from calls.models import Call, CallStatus, CallStep, Judgement, Lead, StepKind
 from tests import factories
 from tests.far_end import FarEnd, theirs
+from tests.inbox import apply_pending
 from tests.test_applying import tell, tell_whole_call
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("around_the_clock")]

@@ -26,11 +26,11 @@ from calls import dialer
 from calls.dialer import adopt, gate
 from calls.dialer.claim import Nothing, claim_next
 from calls.dialer.loop import Dialer
-from calls.lifecycle.apply import apply_pending
 from calls.models import Adoption, AdoptionCause, Call, CallStatus, Heartbeat
 from calls.models.clock import database_now
 from tests import factories
 from tests.far_end import FarEnd, theirs
+from tests.inbox import apply_pending
 from tests.placing_process import TIMEOUT_S
 from tests.postgres import NoServer, debian_programs, wheel_programs
 from tests.test_claiming import waiting_call
