@@ -194,12 +194,26 @@ RULES: list[Rule] = [
         "postgresql://user:password@host:5432/callcenter, past the pooler that DATABASE_URL leads to.",
         25,
     ),
+    (
+        "INBOUND_RESERVE_PERCENT",
+        lambda value: 0 <= value <= 90,
+        "must be between 0 and 90 percent",
+        "20 is the default: of 20 calls at once, 4 are kept for people who ring.",
+        26,
+    ),
+    (
+        "DAILY_CALL_CAP",
+        lambda value: value >= 1,
+        "must be at least 1",
+        "Calls out a day. To stop calling there is a button, and `manage.py stop_calling`.",
+        27,
+    ),
 ]
 
 
 @register("environment")
 def environment_values(app_configs: Apps, **_: Any) -> list[CheckMessage]:
-    """E010 a value that cannot be read at all; E011-E025 a value that can be read and is wrong."""
+    """E010 a value that cannot be read at all; E011-E027 a value that can be read and is wrong."""
     found: list[CheckMessage] = [
         _wrong(name, f"cannot be read: “{raw}”", "A number, or true or false, as .env.example shows.", 10)
         for name, raw in environment.UNREADABLE.items()

@@ -33,6 +33,10 @@ class FarEnd:
 
     creates: list[httpx.Response | Exception] = field(default_factory=lambda: [accepted()])
     listed: list[dict[str, Any]] = field(default_factory=list)
+    concurrency: httpx.Response = field(
+        default_factory=lambda: httpx.Response(200, json={"current_concurrency": 0, "concurrency_limit": 20})
+    )
+    key_info: httpx.Response = field(default_factory=lambda: httpx.Response(200, json={"org_id": "org_1"}))
     on_create: Callable[[], None] | None = None
     sent: list[dict[str, Any]] = field(default_factory=list)
     asked: list[str] = field(default_factory=list)
@@ -56,6 +60,10 @@ class FarEnd:
             return httpx.Response(200, json=found) if found else says(422, "Cannot find requested asset")
         if request.url.path.startswith("/v2/stop-call/"):
             return httpx.Response(204)
+        if request.url.path == "/get-concurrency":
+            return self.concurrency
+        if request.url.path == "/get-api-key-info":
+            return self.key_info
         raise AssertionError(f"nobody answers {request.url.path}")
 
     def provider(self) -> RetellProvider:

@@ -12,7 +12,7 @@ from django.contrib.auth.models import User
 from django.utils import timezone
 
 from calls import dialer, eligibility
-from calls.dialer import gate
+from calls.dialer import account
 from calls.dialer.claim import claim_next
 from calls.dialer.place import permit, place
 from calls.models import Call, CallStatus, Gate
@@ -64,7 +64,7 @@ def test_a_refused_account_puts_the_call_back_and_rests_the_queue(status: int) -
     far = FarEnd([says(status, "no")])
     call = placed_by(far)
     assert (call.status, call.sent_at, call.attempt) == (CallStatus.QUEUED, None, 1)
-    assert gate.account_problem()
+    assert account.account_problem()
     again = claim_next(far.provider())
     assert not isinstance(again, Call)
     assert again.why == "account_problem"
@@ -72,13 +72,13 @@ def test_a_refused_account_puts_the_call_back_and_rests_the_queue(status: int) -
 
 def test_one_accepted_call_clears_the_accounts_problem() -> None:
     placed_by(FarEnd([says(402, "no credit")]))
-    Gate.objects.filter(kind="capacity").update(closed_until=database_now() - timedelta(seconds=1))
+    Gate.objects.filter(kind="capacity").update(trial_at=database_now() - timedelta(seconds=1))
     Gate.objects.filter(kind="line").update(next_slot_at=None)
     far = FarEnd()
     call = claim_next(far.provider())
     assert isinstance(call, Call)
     place(call, far.provider())
-    assert gate.account_problem() == ""
+    assert account.account_problem() == ""
 
 
 def test_busy_puts_the_call_back_and_closes_the_line_for_as_long_as_asked() -> None:

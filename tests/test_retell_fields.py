@@ -64,7 +64,7 @@ def test_the_rows_that_decide_what_happens_next(
 
 def test_only_one_reason_is_an_opt_out_and_two_are_want_of_room() -> None:
     assert [reason for reason, ending in ENDINGS.items() if ending.opted_out] == ["user_requested_dnc"]
-    assert {reason for reason, ending in ENDINGS.items() if ending.capacity} == {
+    assert {reason for reason, ending in ENDINGS.items() if ending.fault == "capacity"} == {
         "concurrency_limit_reached",
         "no_concurrency_fallback",
     }

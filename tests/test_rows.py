@@ -138,6 +138,9 @@ REFUSED: list[tuple[str, Callable[[], object]]] = [
     ("adoption_cause_is_known", lambda: make_adoption(cause="whim")),
     ("one_open_adoption_per_cause", lambda: twice(make_adoption)),
     ("local_hour_is_an_hour", lambda: change(make_call(), local_hour=24)),
+    # Gates
+    ("breaker_is_known", lambda: change(Gate.objects.get_or_create(kind="line")[0], breaker="bent")),
+    ("pace_factor_slows", lambda: change(Gate.objects.get_or_create(kind="line")[0], pace_factor=0)),
     # Stops
     ("stop_names_what_its_scope_says", lambda: make_stop(scope="moon")),
     ("stop_cause_is_known", lambda: make_stop(cause="weather")),

@@ -56,6 +56,9 @@ WRONG_VALUES: list[tuple[str, str, Any]] = [
     ("E023", "LOG_LEVEL", "LOUD"),
     ("E024", "CELERY_BROKER_URL", "redis://127.0.0.1:6379/0"),
     ("E025", "LISTEN_DATABASE_URL", "sqlite:///calls.sqlite3"),
+    ("E026", "INBOUND_RESERVE_PERCENT", -1.0),
+    ("E026", "INBOUND_RESERVE_PERCENT", 91.0),
+    ("E027", "DAILY_CALL_CAP", 0),
 ]
 RIGHT_VALUES: list[tuple[str, Any]] = [
     ("CALLING_HOURS", "00:00-24:00"),
@@ -66,6 +69,8 @@ RIGHT_VALUES: list[tuple[str, Any]] = [
     ("PROVIDER_TIMEOUT_S", 40.0),
     ("MAX_CONCURRENT_CALLS", 1),
     ("CALLS_PER_SECOND", 0.2),
+    ("INBOUND_RESERVE_PERCENT", 0.0),
+    ("DAILY_CALL_CAP", 1),
     ("RETELL_BASE_URL", "http://127.0.0.1:8765"),
     ("TWILIO_FROM_NUMBER", "+14155550100"),
     ("TWILIO_FROM_NUMBER", ""),

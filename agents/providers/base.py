@@ -87,6 +87,17 @@ class RetryClass(enum.StrEnum):
     NO = "no"
 
 
+class Fault(enum.StrEnum):
+    """What has to be mended, or waited for, before such a call can work. Costs no attempt."""
+
+    NONE = ""
+    LINE = "line"
+    CAPACITY = "capacity"
+    NUMBER = "number"
+    AGENT = "agent"
+    ACCOUNT = "account"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ending:
     """What a provider's reason for the end means."""
@@ -100,8 +111,8 @@ class Ending:
     """The person asked never to be called again."""
     call_back: bool = False
     """The person asked to be called back."""
-    capacity: bool = False
-    """The provider had no room: no attempt spent."""
+    fault: Fault = Fault.NONE
+    """Whose fault it was that the call came to nothing; NONE for what people do."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -46,7 +46,9 @@ class RefusalScope(enum.Enum):
     CALL = "call"
     """This number, this variable, this request: other calls may pass."""
     AGENT = "agent"
-    """The agent or caller ID may not call: others may."""
+    """The agent may not call: others may."""
+    NUMBER = "number"
+    """The caller ID may not call, or not there: others may."""
     ACCOUNT = "account"
     """Key or credit: no call will pass until a person acts."""
 
@@ -66,7 +68,7 @@ class Refused(ProviderError):
         super().__init__(message, http_status=http_status, body=body)
         self.scope = scope
         self.code = code
-        """invalid_number, not_allowed, billing, authentication or refused."""
+        """invalid_number, geography, not_allowed, billing, authentication or refused."""
 
 
 class Unclear(ProviderError):

@@ -26,6 +26,10 @@ CALLEE_WORDS = re.compile(r"\bto[_ ]number|destination|callee|number to call|con
 CALLER_WORDS = re.compile(
     r"\bfrom[_ ]number|caller id|agent|suspended|requested asset|outbound", re.IGNORECASE
 )
+OUR_NUMBER_WORDS = re.compile(r"\bfrom[_ ]number|caller id|outbound", re.IGNORECASE)
+AGENT_WORDS = re.compile(r"agent|suspended", re.IGNORECASE)
+PLACE_WORDS = re.compile(r"geo[ _-]?permission|international|countr(?:y|ies)\b(?! code)", re.IGNORECASE)
+"""Where we may not call: the person's number is fine."""
 DO_NOT_CALL_WORDS = re.compile(r"do[_ -]not[_ -]call|\bdnc\b", re.IGNORECASE)
 
 
@@ -37,9 +41,9 @@ def failure(answer: Answer, *, missing: tuple[int, ...] = (404,)) -> NotFound | 
     match answer.status:
         case 429:
             return Busy(said, retry_after_s=answer.retry_after_s, **known)
-        case 401 | 403:
+        case 401:
             return Refused(said, scope=RefusalScope.ACCOUNT, code="authentication", **known)
-        case 402:
+        case 402 | 403:
             return Refused(said, scope=RefusalScope.ACCOUNT, code="billing", **known)
         case status if 400 <= status < 500 and status not in {408, 409}:
             return Refused(said, **known)
@@ -61,10 +65,13 @@ def refused_call(answer: Answer) -> Refused:
     scope, code = RefusalScope.CALL, "refused"
     if DO_NOT_CALL_WORDS.search(said):
         code = "not_allowed"
+    elif PLACE_WORDS.search(said):
+        code = "geography"
     elif CALLEE_WORDS.search(said):
         code = "refused" if CALLER_WORDS.search(said) else "invalid_number"
     elif CALLER_WORDS.search(said):
-        scope, code = RefusalScope.AGENT, "not_allowed"
+        ours = OUR_NUMBER_WORDS.search(said) and not AGENT_WORDS.search(said)
+        scope, code = RefusalScope.NUMBER if ours else RefusalScope.AGENT, "not_allowed"
     return Refused(_message(answer), scope=scope, code=code, http_status=answer.status, body=answer.body)
 
 

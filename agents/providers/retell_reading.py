@@ -20,6 +20,7 @@ from agents.providers.base import (
     CallFacts,
     Ending,
     EventKind,
+    Fault,
     InboundAsk,
     Outcome,
     ProviderEvent,
@@ -31,8 +32,14 @@ from agents.providers.base import (
 )
 
 
-def _ends(outcome: Outcome, answered_by: AnsweredBy, retry: RetryClass, **flags: bool) -> Ending:
-    return Ending(outcome=outcome, answered_by=answered_by, retry=retry, **flags)
+def _ends(
+    outcome: Outcome,
+    answered_by: AnsweredBy,
+    retry: RetryClass,
+    fault: Fault = Fault.NONE,
+    **flags: bool,
+) -> Ending:
+    return Ending(outcome=outcome, answered_by=answered_by, retry=retry, fault=fault, **flags)
 
 
 # UNCLEAR leaves it to the call itself whether anybody answered (see `_settled`); the others are certain.
@@ -60,31 +67,35 @@ ENDINGS: Mapping[str, Ending] = {
     "dial_busy": _ends(Outcome.BUSY, AnsweredBy.NOBODY, RetryClass.LATER),
     "user_declined": _ends(Outcome.DECLINED, AnsweredBy.NOBODY, RetryClass.LATER),
     "invalid_destination": _ends(Outcome.INVALID_NUMBER, AnsweredBy.NOBODY, RetryClass.NO),
-    "marked_as_spam": _ends(Outcome.BLOCKED, AnsweredBy.NOBODY, RetryClass.FIX),
-    "network_blocked": _ends(Outcome.BLOCKED, AnsweredBy.NOBODY, RetryClass.FIX),
+    "marked_as_spam": _ends(Outcome.BLOCKED, AnsweredBy.NOBODY, RetryClass.FIX, Fault.NUMBER),
+    "network_blocked": _ends(Outcome.BLOCKED, AnsweredBy.NOBODY, RetryClass.FIX, Fault.NUMBER),
     "dial_failed": _ends(Outcome.FAILED, AnsweredBy.NOBODY, RetryClass.LATER),
-    "telephony_provider_permission_denied": _ends(Outcome.FAILED, AnsweredBy.NOBODY, RetryClass.FIX),
-    "telephony_provider_unavailable": _ends(Outcome.FAILED, AnsweredBy.NOBODY, RetryClass.SOON),
-    "sip_routing_error": _ends(Outcome.FAILED, AnsweredBy.NOBODY, RetryClass.FIX),
-    "registered_call_timeout": _ends(Outcome.FAILED, AnsweredBy.NOBODY, RetryClass.SOON),
+    "telephony_provider_permission_denied": _ends(
+        Outcome.FAILED, AnsweredBy.NOBODY, RetryClass.FIX, Fault.NUMBER
+    ),
+    "telephony_provider_unavailable": _ends(Outcome.FAILED, AnsweredBy.NOBODY, RetryClass.SOON, Fault.LINE),
+    "sip_routing_error": _ends(Outcome.FAILED, AnsweredBy.NOBODY, RetryClass.FIX, Fault.LINE),
+    "registered_call_timeout": _ends(Outcome.FAILED, AnsweredBy.NOBODY, RetryClass.SOON, Fault.LINE),
     "error_user_not_joined": _ends(Outcome.FAILED, AnsweredBy.NOBODY, RetryClass.NO),
     # no room
-    "concurrency_limit_reached": _ends(Outcome.FAILED, AnsweredBy.NOBODY, RetryClass.SOON, capacity=True),
-    "no_concurrency_fallback": _ends(Outcome.FAILED, AnsweredBy.NOBODY, RetryClass.SOON, capacity=True),
+    "concurrency_limit_reached": _ends(Outcome.FAILED, AnsweredBy.NOBODY, RetryClass.SOON, Fault.CAPACITY),
+    "no_concurrency_fallback": _ends(Outcome.FAILED, AnsweredBy.NOBODY, RetryClass.SOON, Fault.CAPACITY),
     # the account; it can happen in the middle of a conversation
-    "no_valid_payment": _ends(Outcome.FAILED, AnsweredBy.UNCLEAR, RetryClass.FIX),
-    "credit_exhausted": _ends(Outcome.FAILED, AnsweredBy.UNCLEAR, RetryClass.FIX),
-    "budget_reached": _ends(Outcome.FAILED, AnsweredBy.UNCLEAR, RetryClass.FIX),
-    "scam_detected": _ends(Outcome.FAILED, AnsweredBy.UNCLEAR, RetryClass.FIX),
+    "no_valid_payment": _ends(Outcome.FAILED, AnsweredBy.UNCLEAR, RetryClass.FIX, Fault.ACCOUNT),
+    "credit_exhausted": _ends(Outcome.FAILED, AnsweredBy.UNCLEAR, RetryClass.FIX, Fault.ACCOUNT),
+    "budget_reached": _ends(Outcome.FAILED, AnsweredBy.UNCLEAR, RetryClass.FIX, Fault.ACCOUNT),
+    "scam_detected": _ends(Outcome.FAILED, AnsweredBy.UNCLEAR, RetryClass.FIX, Fault.AGENT),
     # our agent or Retell itself
-    "error_llm_websocket_open": _ends(Outcome.FAILED, AnsweredBy.UNCLEAR, RetryClass.FIX),
+    "error_llm_websocket_open": _ends(Outcome.FAILED, AnsweredBy.UNCLEAR, RetryClass.FIX, Fault.AGENT),
     "error_llm_websocket_lost_connection": _ends(Outcome.FAILED, AnsweredBy.UNCLEAR, RetryClass.REVIEW),
     "error_llm_websocket_runtime": _ends(Outcome.FAILED, AnsweredBy.UNCLEAR, RetryClass.REVIEW),
-    "error_llm_websocket_corrupt_payload": _ends(Outcome.FAILED, AnsweredBy.UNCLEAR, RetryClass.FIX),
+    "error_llm_websocket_corrupt_payload": _ends(
+        Outcome.FAILED, AnsweredBy.UNCLEAR, RetryClass.FIX, Fault.AGENT
+    ),
     "error_no_audio_received": _ends(Outcome.FAILED, AnsweredBy.UNCLEAR, RetryClass.LATER),
     "error_asr": _ends(Outcome.FAILED, AnsweredBy.UNCLEAR, RetryClass.LATER),
-    "error_retell": _ends(Outcome.FAILED, AnsweredBy.UNCLEAR, RetryClass.SOON),
-    "error_unknown": _ends(Outcome.FAILED, AnsweredBy.UNCLEAR, RetryClass.SOON),
+    "error_retell": _ends(Outcome.FAILED, AnsweredBy.UNCLEAR, RetryClass.SOON, Fault.LINE),
+    "error_unknown": _ends(Outcome.FAILED, AnsweredBy.UNCLEAR, RetryClass.SOON, Fault.LINE),
 }
 OTHER_ENDING = _ends(Outcome.FAILED, AnsweredBy.UNCLEAR, RetryClass.REVIEW, known=False)
 

@@ -291,6 +291,7 @@ def page_facts(request: HttpRequest, agent: Any) -> dict[str, Any]:
     chosen = chosen or (offered[0] if offered else None)
     values = values_for(lead_variables(chosen), agent=agent)
     return {
+        "stop": next((each for each in dialer.in_force() if each.agent_id == agent.pk), None),
         "light": readiness.light(checks),
         "checks": [row for row in rows if row[0].level != Level.GREEN],
         "fine": [check for check in checks if check.level == Level.GREEN],

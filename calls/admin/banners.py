@@ -19,10 +19,10 @@ from django.utils.translation import ngettext
 from callcenter.checks import calls_the_sandbox
 from calls import dialer
 from calls.admin.events import gone_wrong
-from calls.dialer import account_problem
 from calls.lifecycle import reachability
 from calls.models import Adoption, Call
 from calls.models.call import INCIDENT
+from calls.models.gate import AccountProblem
 from calls.models.stop import StopCause, StopScope
 
 CACHE_KEY = "calls.admin.banners"
@@ -63,7 +63,9 @@ class State:
     stop: dialer.StopState
     parts: tuple[PartStop, ...]
     dialer_alive: bool
-    account_problem: str
+    account: dialer.AccountState
+    lines: tuple[tuple[str, str], ...]
+    """Lines that do not work as usual, and what is the matter."""
     unreachable: reachability.Unreachable | None
     events_gone_wrong: int
     incidents: int
@@ -82,7 +84,8 @@ def state(*, now: datetime) -> State:
                 if each.scope != StopScope.EVERYTHING
             ),
             dialer_alive=dialer.alive(now=now),
-            account_problem=account_problem(),
+            account=dialer.account_state(),
+            lines=tuple(dialer.lines_said(now=now).items()),
             unreachable=reachability.judge(reachability.gather(now=now), now=now),
             events_gone_wrong=gone_wrong(now=now),
             incidents=Call.objects.filter(INCIDENT).count(),
@@ -113,17 +116,17 @@ def banners(*, now: datetime, may_resume: bool, may_see_events: bool = False) ->
                 _("No dialer has reported for 40 seconds. Somebody has to start “manage.py dialer”."),
             )
         )
-    if found.account_problem:
-        shown.append(
-            Banner(
-                "account",
-                Level.ALARM,
-                "credit_card_off",
-                _("The phone company refuses our calls"),
-                _("It says: %(problem)s. One call tries again every minute.")
-                % {"problem": found.account_problem.rstrip(".")},
-            )
+    if found.account.problem:
+        shown.append(_account(found.account, may_resume=may_resume))
+    shown += [
+        Banner(
+            f"line-{nth}",
+            Level.NOTICE,
+            "phone_paused",
+            _("Line %(line)s: %(what)s") % {"line": name, "what": text},
         )
+        for nth, (name, text) in enumerate(found.lines)
+    ]
     if found.unreachable:
         shown.append(
             Banner(
@@ -218,6 +221,32 @@ def _stopped(stop: dialer.StopState, *, may_resume: bool) -> Banner:
         " ".join(said),
         link=reverse("admin:calling"),
         link_text=_link(may_resume=may_resume),
+    )
+
+
+def _account(account: dialer.AccountState, *, may_resume: bool) -> Banner:
+    """What the phone company said, and what somebody has to do about it."""
+    if account.code == AccountProblem.AUTHENTICATION:
+        title = _("The phone company does not accept our key")
+        todo = _(
+            "Somebody has to put a valid key into RETELL_API_KEY and start the dialer and the site anew. "
+            "Calls wait meanwhile; the key is tried again every few minutes."
+        )
+    else:
+        title = _("The phone company takes no calls: credit or payment")
+        todo = _(
+            "Somebody has to put the credit or the payment method in order there. Calls wait meanwhile; "
+            "every few minutes one call tries."
+        )
+    said = _("It says: %(problem)s.") % {"problem": account.problem.rstrip(".")}
+    return Banner(
+        "account",
+        Level.ALARM,
+        "credit_card_off",
+        title,
+        f"{said} {todo}",
+        link=reverse("admin:calling") if may_resume else "",
+        link_text=_("It is mended…"),
     )
 
 

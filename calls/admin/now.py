@@ -68,6 +68,8 @@ class Look:
 class Now:
     on_figure: Figure
     on_count: str
+    room: str
+    """Of the whole account: how many calls are on, of how many."""
     on_url: str
     on_the_phone: list[OnThePhone]
     waiting_figure: Figure
@@ -100,6 +102,7 @@ def right_now(person: Person, *, now: datetime) -> Now:
     return Now(
         on_figure=on_figure,
         on_count=formats.count(active.count()),
+        room=_room(now),
         on_url=rows_url(on_figure),
         on_the_phone=[_line(call, now) for call in first[:SHOWN]],
         waiting_figure=waiting_figure,
@@ -111,6 +114,18 @@ def right_now(person: Person, *, now: datetime) -> Now:
         ],
         looks=_looks(person, now=now),
     )
+
+
+def _room(now: datetime) -> str:
+    """“7 of 16 (4 kept for calls in)”."""
+    in_use, room = dialer.room_now(now=now)
+    if not room.asked:
+        text = _("%(used)d of %(most)d lines in use (our own number: the phone company has not said its own)")
+        return text % {"used": in_use, "most": room.most}
+    if not room.kept:
+        return _("%(used)d of %(most)d lines in use") % {"used": in_use, "most": room.most}
+    text = _("%(used)d of %(most)d lines in use (%(kept)d kept for calls in)")
+    return text % {"used": in_use, "most": room.most, "kept": room.kept}
 
 
 def _line(call: Call, now: datetime) -> OnThePhone:

@@ -10,9 +10,11 @@ from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect
-from django.urls import URLPattern, path
+from django.urls import URLPattern, path, reverse
 from django.utils import timezone
+from django.utils.html import format_html
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_POST
 from unfold.admin import ModelAdmin
 from unfold.views import ChangeList
@@ -22,6 +24,7 @@ from agents.models import PhoneNumber
 from agents.providers.base import ProviderError
 from agents.providers.registry import get_provider
 from callcenter.connections import hand_back
+from calls import dialer
 
 
 class NumberChangeList(ChangeList):
@@ -31,7 +34,10 @@ class NumberChangeList(ChangeList):
         super().get_results(request)
         self.ours = readiness.our_inbound_webhook(settings.PUBLIC_BASE_URL)
         rows = list(self.result_list)
+        lines, stops = dialer.lines_said(now=timezone.now()), dialer.in_force()
         for row in rows:
+            row.line_said = lines.get(row.line, "")
+            row.stop = next((each for each in stops if each.number == row.number), None)
             row.asks_us = bool(self.ours and readiness.same_address(row.inbound_webhook_url, self.ours))
         self.result_list = rows
         self.may_change = request.user.has_perm("agents.change_phonenumber")
@@ -51,16 +57,49 @@ class PhoneNumberAdmin(ModelAdmin):
         "number",
         "label",
         "line",
+        "how_the_line_is",
         "active",
+        "paused",
         "inbound_agent",
         "inbound_webhook_url",
         "last_synced_at",
         "gone_since",
     ]
-    readonly_fields = ["number", "inbound_agent", "inbound_webhook_url", "last_synced_at", "gone_since"]
+    readonly_fields = [
+        "how_the_line_is",
+        "paused",
+        "number",
+        "inbound_agent",
+        "inbound_webhook_url",
+        "last_synced_at",
+        "gone_since",
+    ]
 
     class Media:
         css = {"all": ["calls/leads.css", "calls/calls.css"]}
+
+    @admin.display(description=gettext_lazy("how the line is"))
+    def how_the_line_is(self, row: PhoneNumber) -> str:
+        return dialer.lines_said(now=timezone.now()).get(row.line) or _("It works as usual.")
+
+    @admin.display(description=gettext_lazy("calls from it"))
+    def paused(self, row: PhoneNumber) -> Any:
+        stop = next((each for each in dialer.in_force() if each.number == row.number), None)
+        if stop is None:
+            return format_html(
+                '{} <a class="desk-link" href="{}?number={}">{}</a>',
+                _("Go out."),
+                reverse("admin:calling"),
+                row.number.replace("+", "%2B"),
+                _("Stop them…"),
+            )
+        return format_html(
+            '{} {} <a class="desk-link" href="{}">{}</a>',
+            _("Stopped."),
+            stop.reason,
+            reverse("admin:calling"),
+            _("Put it back…"),
+        )
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         """Numbers are bought or brought at the phone company; a sync brings them here."""

@@ -24,7 +24,8 @@ from agents.models import Agent, PhoneNumber
 from calls import dialer
 from calls.admin.banners import CACHE_KEY
 from calls.dialer import Left, Target
-from calls.models import LeadList, Stop
+from calls.models import Gate, LeadList, Stop
+from calls.models.gate import GateKind
 from calls.models.stop import StopScope
 
 LOGGED = 10
@@ -57,6 +58,7 @@ def page(request: HttpRequest) -> HttpResponse:
         **admin.site.each_context(request),
         "title": _("Stop calling"),
         "stops": stops,
+        "account": dialer.account_state(),
         "all_stopped": any(each.stop.scope == StopScope.EVERYTHING for each in stops),
         "following": any(each.left.total for each in stops),
         "may_stop": may_stop(person),
@@ -164,6 +166,22 @@ def hang_up_left(request: HttpRequest) -> HttpResponse:
         ngettext("%(count)d call is being hung up.", "%(count)d calls are being hung up.", count)
         % {"count": count},
     )
+    return redirect("admin:calling")
+
+
+@require_POST
+def account_mended(request: HttpRequest) -> HttpResponse:
+    """A manager says that key or credit is in order: calls go on at once."""
+    person = request.user
+    if not isinstance(person, User) or not person.has_perm("calls.resume_calling"):
+        raise PermissionDenied
+    if dialer.account_fine():
+        cache.delete(CACHE_KEY)
+        gate = Gate.objects.get(kind=GateKind.CAPACITY, name="all")
+        LogEntry.objects.log_actions(
+            person.pk, [gate], CHANGE, "Said the account is mended.", single_object=True
+        )
+        messages.success(request, _("Calling goes on."))
     return redirect("admin:calling")
 
 

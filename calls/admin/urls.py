@@ -20,6 +20,7 @@ def pages(site: AdminSite) -> list[URLPattern]:
         path("calling/stop/", site.admin_view(stopping.stop_calling), name="stop_calling"),
         path("calling/resume/", site.admin_view(stopping.resume_calling), name="resume_calling"),
         path("calling/hang-up/", site.admin_view(stopping.hang_up_left), name="hang_up_left"),
+        path("calling/mended/", site.admin_view(stopping.account_mended), name="account_mended"),
         # As `now/`: it answers a script.
         path("calling/left/<int:stop_id>/", stopping.left_fragment, name="calls_stop_left"),
     ]

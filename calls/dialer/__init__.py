@@ -1,6 +1,7 @@
 """WHICH call goes out now? Asking, waiting, claiming, placing, and what was left unclear."""
 
 from calls.dialer import counting
+from calls.dialer.account import AccountState, Room, account_fine, account_state, room_now
 from calls.dialer.adopt import begin_after_restore, catching_up
 from calls.dialer.ask import (
     Asked,
@@ -17,8 +18,9 @@ from calls.dialer.ask import (
     lead_variables,
 )
 from calls.dialer.batches import cancel_rest, open_batch, progress, start_batch, undo_batch
+from calls.dialer.breaker import lines_said
 from calls.dialer.counting import Tally
-from calls.dialer.gate import SILENT_AFTER, account_problem, alive, beat
+from calls.dialer.gate import SILENT_AFTER, alive, beat
 from calls.dialer.judge import NothingToDecide, judge
 from calls.dialer.promises import drop_promise, promise
 from calls.dialer.stops import (
@@ -37,6 +39,7 @@ from calls.dialer.waiting import WAITS_FOR, Desk, Waiting, look, queue_summary, 
 __all__ = [
     "SILENT_AFTER",
     "WAITS_FOR",
+    "AccountState",
     "Asked",
     "BadRequest",
     "CallingStopped",
@@ -46,11 +49,13 @@ __all__ = [
     "NotAllowed",
     "NothingToDecide",
     "OnThePhone",
+    "Room",
     "StopState",
     "Tally",
     "Target",
     "Waiting",
-    "account_problem",
+    "account_fine",
+    "account_state",
     "alive",
     "ask",
     "beat",
@@ -68,12 +73,14 @@ __all__ = [
     "judge",
     "lead_variables",
     "left",
+    "lines_said",
     "look",
     "open_batch",
     "progress",
     "promise",
     "queue_summary",
     "resume",
+    "room_now",
     "start_batch",
     "stop",
     "stop_state",

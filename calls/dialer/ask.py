@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from django.conf import settings
 from django.db import IntegrityError, transaction
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 from django.utils.translation import gettext as _
 
 from agents import variables as supplied
@@ -253,6 +253,8 @@ def line_of(our_number: str) -> str:
 
 def _attempt(lead: Lead | None, number: str) -> int:
     sent = Call.objects.outbound().filter(test=False).exclude(sent_at=None)
+    # What was nobody's doing, and rang nobody, has cost no attempt.
+    sent = sent.exclude(~Q(fault=""), answered_at__isnull=True)
     return (sent.filter(lead=lead) if lead else sent.filter(counterpart=number)).count() + 1
 
 

@@ -13,7 +13,8 @@ from django.utils.translation import gettext as _
 
 from agents.models import Agent
 from agents.providers.base import PlaceOrder, Provider, ProviderError
-from calls.dialer import adopt, replay
+from calls.dialer import adopt, breaker, replay
+from calls.dialer.account import room_of
 from calls.dialer.ask import end_unplaced
 from calls.dialer.gate import pace_interval
 from calls.dialer.stops import in_force, not_stopped, stop_state
@@ -58,14 +59,18 @@ def claim_next(provider: Provider) -> Call | Nothing:
         stops = in_force()
         if stop_state(stops).stopped:
             return Nothing("stopped", 0.5)
-        if capacity.closed_until and capacity.closed_until > now:
-            return Nothing("account_problem", _seconds(capacity.closed_until - now))
-        room = Call.objects.holding_slot(now).count() < settings.MAX_CONCURRENT_CALLS
+        if capacity.account_problem and (capacity.trial_at is None or capacity.trial_at > now):
+            return Nothing("account_problem", 0.5)
+        room = Call.objects.holding_slot(now).count() < room_of(capacity, now=now).most
         if not room and not replays:
             return Nothing("capacity", 0.1)
         due = _claimable(not_stopped(Call.objects.due(now), stops), now) if room else Call.objects.none()
         again = _claimable(not_stopped(replay.wanted(now), stops), now) if replays else Call.objects.none()
-        return _claim_on_some_line(provider, now, due, again if room else again.filter(slot_until__gt=now))
+        found = _claim_on_some_line(provider, now, due, again if room else again.filter(slot_until__gt=now))
+        if capacity.account_problem and isinstance(found, Call):
+            # One call tries; the next only when this one has passed, or another probe has.
+            Gate.objects.filter(pk=capacity.pk).update(trial_at=None)
+        return found
 
 
 def _claim_on_some_line(
@@ -80,14 +85,13 @@ def _claim_on_some_line(
         if line is None:
             soonest = min(soonest, 0.02)
             continue
-        opens = max(filter(None, [line.next_slot_at, line.closed_until, now]))
+        opens = max(filter(None, [line.next_slot_at, line.closed_until, breaker.open_now(line, now), now]))
         if opens > now:
             soonest = min(soonest, _seconds(opens - now))
             continue
         call = replay.next_wanted(again.filter(line=name), now)
         if call is not None:
-            line.next_slot_at = now + pace_interval()
-            line.save(update_fields=["next_slot_at"])
+            _pace(line, call, now)
             replay.take(call, now, lease=LEASE)
             return call
         call = _next_allowed(due.filter(line=name), now)
@@ -100,11 +104,16 @@ def _claim_on_some_line(
             # One call that cannot even be written down must not stand at the head of the queue for ever.
             end_unplaced(call, Outcome.FAILED, str(error), at=now)
             return Nothing("again", 0.01)
-        line.next_slot_at = now + pace_interval()
-        line.save(update_fields=["next_slot_at"])
+        _pace(line, call, now)
         _take(call, bytes(body), now)
         return call
     return Nothing("pace", soonest)
+
+
+def _pace(line: Gate, call: Call, now: datetime) -> None:
+    """Under the line's lock: its next slot, and whether this is the call that tries."""
+    line.next_slot_at = now + pace_interval(line)
+    line.save(update_fields=["next_slot_at", *breaker.took(line, call, now)])
 
 
 def _lines_of(calls: QuerySet[Call]) -> QuerySet[Call, str]:

@@ -1,7 +1,8 @@
-"""What must be open for a call to go out: the account, the pace of a line, and a dialer that lives."""
+"""What must be open for a call to go out: the pace of a line, and a dialer that lives."""
 
 from __future__ import annotations
 
+import random
 from datetime import datetime, timedelta
 
 from django.conf import settings
@@ -11,44 +12,38 @@ from calls.models import Gate, Heartbeat
 from calls.models.gate import GateKind
 
 SILENT_AFTER = timedelta(seconds=40)
-ACCOUNT_PROBE = timedelta(seconds=60)
-"""How long the queue rests after the account was refused before one call tries again."""
+LONGEST_REST_S = 600.0
+"""However long the provider asks for: a header may hold anything."""
 
 
 def gate(kind: str, name: str = "all") -> Gate:
     return Gate.objects.get_or_create(kind=kind, name=name)[0]
 
 
-def account_problem() -> str:
-    row = Gate.objects.filter(kind=GateKind.CAPACITY, name="all").first()
-    return row.account_problem if row else ""
-
-
-def close_line(name: str, *, until: datetime) -> None:
-    """A definite not-now: nothing on this line before `until`. Never opens it earlier than it was."""
+def close_line(name: str, *, now: datetime, retry_after_s: float | None = None) -> None:
+    """A definite not-now: the line rests as long as asked, else longer each time. Never opened earlier."""
     with transaction.atomic():
         gate(GateKind.LINE, name)
         row = Gate.objects.select_for_update().get(kind=GateKind.LINE, name=name)
-        if row.closed_until is None or row.closed_until < until:
-            row.closed_until = until
-            row.save(update_fields=["closed_until"])
+        wait = min(retry_after_s, LONGEST_REST_S) if retry_after_s else backoff_s(row.not_nows)
+        row.not_nows += 1
+        row.closed_until = max(row.closed_until or now, now + timedelta(seconds=wait))
+        row.save(update_fields=["closed_until", "not_nows"])
 
 
-def account_refused(problem: str, *, now: datetime) -> None:
-    gate(GateKind.CAPACITY)
-    Gate.objects.filter(kind=GateKind.CAPACITY, name="all").update(
-        account_problem=problem[:300], closed_until=now + ACCOUNT_PROBE
-    )
+def backoff_s(count: int) -> float:
+    """Seconds, with jitter so that several dialers, or accounts, do not come back together."""
+    return min(60.0, float(1 << min(count, 6))) * random.uniform(0.7, 1.3)  # noqa: S311  not a secret
 
 
-def account_fine() -> None:
-    Gate.objects.filter(kind=GateKind.CAPACITY, name="all").exclude(account_problem="").update(
-        account_problem="", closed_until=None
-    )
+def line_passed(name: str) -> None:
+    """A placement on this line was accepted."""
+    Gate.objects.filter(kind=GateKind.LINE, name=name, not_nows__gt=0).update(not_nows=0)
 
 
-def pace_interval() -> timedelta:
-    return timedelta(seconds=1 / settings.CALLS_PER_SECOND)
+def pace_interval(line: Gate | None = None) -> timedelta:
+    """Between two calls of one line."""
+    return timedelta(seconds=1 / settings.CALLS_PER_SECOND) * (line.pace_factor if line else 1)
 
 
 def beat(name: str, kind: str, *, now: datetime, detail: dict[str, object] | None = None) -> None:

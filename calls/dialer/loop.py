@@ -18,7 +18,7 @@ from django.db import DatabaseError, InterfaceError, connection
 from django.utils import timezone
 
 from agents.providers.base import Provider
-from calls.dialer import adopt, gate, settle
+from calls.dialer import account, adopt, breaker, gate, settle
 from calls.dialer.batches import cancel_next, fill_next, finish_batches
 from calls.dialer.claim import Nothing, claim_next, expire_overdue
 from calls.dialer.place import place
@@ -40,6 +40,7 @@ DATABASE_GONE_S = 1.0
 TIDY_EVERY_S = 60.0
 UNTOLD_S = 1.0
 """How long a thread with nothing to do waits for its bell before it looks for itself."""
+GATES_EVERY_S = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +96,7 @@ class Dialer:
             Worker("hang-up", self.step_hang_up, bell="hang-up"),
             Worker("fill", self.step_fill, bell="fill"),
             Worker("watch", self._watch.look),
+            Worker("gates", self.step_gates),
             Worker("heartbeat", self.step_heartbeat),
             Worker("tidy", self.step_tidy),
         ]
@@ -178,6 +180,13 @@ class Dialer:
         resume_stalled()
         return TIDY_EVERY_S
 
+    def step_gates(self) -> float:
+        """The account and its room are asked by one dialer, whichever comes first; lines are reviewed."""
+        account.ask_capacity(self.provider)
+        account.probe_account(self.provider)
+        breaker.review()
+        return GATES_EVERY_S
+
     def step_heartbeat(self) -> float:
         """Whether all were silent for long is asked before this one ends the silence."""
         now = database_now()
@@ -203,6 +212,7 @@ def run_once(provider: Provider) -> int:
     dialer.step_heartbeat()
     while not dialer.step_adopt():
         pass
+    dialer.step_gates()
     placed = 0
     deadline = time.monotonic() + 3600
     while time.monotonic() < deadline:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 import time
 from datetime import datetime, timedelta
 from typing import Any
@@ -17,13 +16,15 @@ from django.utils.translation import gettext as _
 from agents.providers.base import (
     Accepted,
     Busy,
+    Fault,
     NotSent,
     Provider,
-    RefusalScope,
     Refused,
     Unclear,
 )
-from calls.dialer import gate
+from calls import dispositions
+from calls.dialer import gate, refusals
+from calls.dialer.account import account_fine
 from calls.dialer.ask import end_unplaced
 from calls.dialer.stops import stopped_under_lock
 from calls.eligibility import Verdict, hours, recheck
@@ -164,7 +165,8 @@ def accepted(call_id: UUID, answer: Accepted) -> None:
                 "a": answer.provider_call_id
             }
             Call.objects.filter(pk=call_id).update(**fields)
-    gate.account_fine()
+    account_fine()
+    gate.line_passed(call.line)
     apply_again(answer.provider_call_id)
 
 
@@ -175,38 +177,32 @@ def not_now(call_id: UUID, token: UUID, why: str, *, kind: str, retry_after_s: f
         if call is None:
             return
         now = database_now()
-        wait = timedelta(seconds=retry_after_s or _backoff(call.not_now_count))
         _back_to_queue(call, due_at=max(now, call.due_at or now))
         Call.objects.filter(pk=call_id).update(
             not_now_count=call.not_now_count + 1, not_now_reason=f"{kind}: {why}"[:300]
         )
-    gate.close_line(call.line, until=now + wait)
+    gate.close_line(call.line, now=now, retry_after_s=retry_after_s)
     log.info("call put back", call=str(call_id), why=kind)
 
 
-def _backoff(count: int) -> float:
-    """Seconds, with jitter so that several dialers do not come back together."""
-    return min(30.0, float(1 << min(count, 6))) * random.uniform(0.7, 1.3)  # noqa: S311  not a secret
-
-
 def refused(call_id: UUID, token: UUID, error: Refused) -> None:
+    """A definite no. About this call: it ends. About agent, caller ID, account: that is closed, it waits."""
     with transaction.atomic():
         call = _mine(call_id, token)
         if call is None:
             return
         now = database_now()
         said = {"refusal": error.message[:500], "refusal_code": error.code[:40]}
-        if error.scope == RefusalScope.ACCOUNT:
+        if refusals.refused(call, error, now=now):
             _back_to_queue(call, due_at=max(now, call.due_at or now))
             Call.objects.filter(pk=call_id).update(**said)
-        else:
-            end_unplaced(call, REFUSED_OUTCOME.get(error.code, Outcome.FAILED), error.message, at=now)
-            Call.objects.filter(pk=call_id).update(
-                retry_class="fix" if error.scope == RefusalScope.AGENT else "no", **said
-            )
-    if error.scope == RefusalScope.ACCOUNT:
-        gate.account_refused(error.message, now=now)
-        log.warning("the account was refused", why=error.code)
+            return
+        end_unplaced(call, REFUSED_OUTCOME.get(error.code, Outcome.FAILED), error.message, at=now)
+        call.fault = Fault.NUMBER if error.code == "geography" else Fault.NONE
+        Call.objects.filter(pk=call_id).update(retry_class="no", fault=call.fault, **said)
+        refusals.ended(call, why=error.message)
+        if call.outcome == Outcome.INVALID_NUMBER:
+            dispositions.follow_through(call, now=now)
 
 
 def unclear(call_id: UUID, token: UUID, why: str) -> None:

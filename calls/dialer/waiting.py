@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -17,12 +17,14 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from agents.models import Agent
+from calls.dialer import breaker
+from calls.dialer.account import Room, room_of
 from calls.dialer.adopt import catching_up
 from calls.dialer.gate import alive
 from calls.dialer.stops import covering, in_force
 from calls.eligibility import hours
 from calls.models import Call, CallStatus, Gate, Stop
-from calls.models.gate import GateKind
+from calls.models.gate import Breaker, GateKind
 
 NEEDED = (
     "status",
@@ -47,6 +49,8 @@ WAITS_FOR: dict[str, Any] = {
     "catching_up": gettext_lazy("a look whether they were called already"),
     "account_problem": gettext_lazy("the phone company's account"),
     "provider_busy": gettext_lazy("the phone company to be less busy"),
+    "line_rests": gettext_lazy("a line that rests after failed calls"),
+    "daily_cap": gettext_lazy("the next day: today's limit is reached"),
     "capacity": gettext_lazy("a free line"),
     "agent_busy": gettext_lazy("the AI agent to be free"),
     "pace": gettext_lazy("their turn"),
@@ -73,13 +77,15 @@ class Desk:
     alive: bool
     account_problem: str
     in_use: int
+    room: Room
     agents_full: frozenset[int]
-    closed_lines: dict[str, datetime]
+    lines: Mapping[str, Gate]
     catching_up: bool = False
 
 
 def look(*, now: datetime) -> Desk:
     gates = list(Gate.objects.exclude(kind=GateKind.STOP))
+    capacity = next((gate for gate in gates if gate.kind == GateKind.CAPACITY), None)
     held = list(Call.objects.holding_slot(now).values_list("agent_id", flat=True))
     by_agent = Counter(held)
     limits = Agent.objects.filter(max_concurrent_calls__isnull=False).values_list(
@@ -90,14 +96,11 @@ def look(*, now: datetime) -> Desk:
         stops=in_force(),
         alive=alive(now=now),
         catching_up=catching_up() is not None,
-        account_problem=next((gate.account_problem for gate in gates if gate.kind == GateKind.CAPACITY), ""),
+        account_problem=capacity.account_problem if capacity else "",
         in_use=len(held),
         agents_full=frozenset(pk for pk, most in limits if by_agent[pk] >= (most or 0)),
-        closed_lines={
-            gate.name: gate.closed_until
-            for gate in gates
-            if gate.kind == GateKind.LINE and gate.closed_until and gate.closed_until > now
-        },
+        room=room_of(capacity, now=now),
+        lines={gate.name: gate for gate in gates if gate.kind == GateKind.LINE},
     )
 
 
@@ -132,17 +135,31 @@ def _reason(call: Call, desk: Desk) -> Waiting:
         return Waiting(
             "account_problem", _("The phone company refuses: %(why)s") % {"why": desk.account_problem}
         )
-    if call.line in desk.closed_lines:
-        return Waiting(
-            "provider_busy", _("The phone company asked us to slow down."), desk.closed_lines[call.line]
-        )
-    if desk.in_use >= settings.MAX_CONCURRENT_CALLS:
-        return Waiting(
-            "capacity", _("All %(most)d lines are in use.") % {"most": settings.MAX_CONCURRENT_CALLS}
-        )
+    line = desk.lines.get(call.line)
+    resting = _resting(line, desk.now) if line is not None else None
+    if resting is not None:
+        return resting
+    if desk.in_use >= desk.room.most:
+        return Waiting("capacity", _full(desk.room))
     if call.agent_id in desk.agents_full:
         return Waiting("agent_busy", _("The AI agent is on as many calls as it may be."))
-    return Waiting("pace", _("Its turn: calls go out one after the other."))
+    slowly = breaker.said(line, now=desk.now) if line is not None else ""
+    return Waiting("pace", slowly or _("Its turn: calls go out one after the other."))
+
+
+def _resting(line: Gate, now: datetime) -> Waiting | None:
+    if line.breaker != Breaker.CLOSED:
+        return Waiting("line_rests", breaker.said(line, now=now), line.tries_at)
+    if line.closed_until is not None and line.closed_until > now:
+        return Waiting("provider_busy", breaker.said(line, now=now), line.closed_until)
+    return None
+
+
+def _full(room: Room) -> str:
+    if room.kept:
+        text = _("All %(most)d lines are in use; %(kept)d more are kept for people who ring us.")
+        return text % {"most": room.most, "kept": room.kept}
+    return _("All %(most)d lines are in use.") % {"most": room.most}
 
 
 def _stopped(stop: Stop) -> str:

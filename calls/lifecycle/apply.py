@@ -22,6 +22,7 @@ from agents.models import PhoneNumber
 from agents.providers.base import CallFacts, EventKind, Provider, Stage, Unreadable
 from agents.providers.registry import get_provider
 from calls import dispositions, search
+from calls.dialer import refusals
 from calls.lifecycle import schedule
 from calls.lifecycle.derive import Derived, Fact, derive
 from calls.lifecycle.inbound import new_inbound_call
@@ -242,6 +243,8 @@ def fold(call: Call, *, provider: Provider, now: datetime) -> None:
     if folded.turns is not None:
         Transcript.objects.update_or_create(call=call, defaults={"turns": folded.turns, "text": folded.text})
         search.index_transcript(call.pk, folded.text)
+    if folded.has_news and folded.was_open:
+        refusals.ended(call)
     if folded.has_news:
         dispositions.follow_through(call, now=now)
 
@@ -255,6 +258,7 @@ class Folded:
     text: str
     has_news: bool
     """It ended, or its analysis came: dispositions.follow_through."""
+    was_open: bool
 
 
 def fold_facts(call: Call, facts: Iterable[Fact], *, now: datetime) -> Folded:
@@ -270,7 +274,7 @@ def fold_facts(call: Call, facts: Iterable[Fact], *, now: datetime) -> Folded:
     has_news = call.status == CallStatus.ENDED and (
         not was_ended or (call.analysed_at is not None and not was_analysed)
     )
-    return Folded(list(columns), derived.turns, derived.text, has_news)
+    return Folded(list(columns), derived.turns, derived.text, has_news, not was_ended)
 
 
 def told(call: Call, derived: Derived) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from django.db.models import Q
 from agents.providers.base import EventKind, Unreadable
 from agents.providers.registry import get_provider
 from calls import dispositions, search
+from calls.dialer import refusals
 from calls.lifecycle.apply import (
     Folded,
     apply_next,
@@ -157,5 +158,7 @@ def _write(plain: dict[Call, list[Fact]], *, now: datetime) -> None:
     )
     search.index_transcripts([(call.pk, changed.text) for call, changed in said])
     for call, changed in folded:
+        if changed.has_news and changed.was_open:
+            refusals.ended(call)
         if changed.has_news:
             dispositions.follow_through(call, now=now)

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from agents.providers.base import CallFacts, Ending, Stage, Turn
+from agents.providers.base import CallFacts, Ending, Fault, Stage, Turn
 from calls.models import AnsweredBy, CallStatus, Outcome
 
 STATUS_OF = {
@@ -108,6 +108,7 @@ def _how_it_ended(ending: Ending | None, columns: dict[str, Any]) -> dict[str, A
             "answered_by": AnsweredBy.UNCLEAR if talked else "",
             "outcome_evidence": "no reason given; inferred from its times",
             "retry_class": "review",
+            "fault": Fault.NONE,
         }
     outcome, answered_by = Outcome(ending.outcome.value), ending.answered_by.value
     evidence = columns["disconnection_reason"]
@@ -125,6 +126,7 @@ def _how_it_ended(ending: Ending | None, columns: dict[str, Any]) -> dict[str, A
         "answered_by": answered_by,
         "outcome_evidence": evidence[:200],
         "retry_class": ending.retry.value,
+        "fault": ending.fault.value,
     }
 
 

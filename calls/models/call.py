@@ -256,6 +256,8 @@ class Call(models.Model):
     outcome_evidence = models.CharField(_("how we know"), max_length=200, blank=True)
     answered_by = models.CharField(_("who picked up"), max_length=10, choices=AnsweredBy, blank=True)
     retry_class = models.CharField(max_length=10, blank=True)
+    fault = models.CharField(max_length=10, blank=True)
+    """A `Fault` of the provider interface: ended so, and not picked up, it has cost no attempt."""
     cost_micros = models.BigIntegerField(_("cost (millionths)"), null=True, blank=True)
     currency = models.CharField(_("currency"), max_length=3, blank=True)
     sentiment = models.CharField(_("sentiment"), max_length=10, choices=Sentiment, blank=True)
@@ -385,6 +387,10 @@ class Call(models.Model):
                 condition=Q(cancel_requested_at__isnull=False) & ~Q(status="ended"),
                 name="call_cancelling",
             ),
+            # dialer.breaker: how the calls of the last minutes ended; dialer.caps: what was spent today.
+            models.Index(fields=["ended_at"], condition=Q(ended_at__isnull=False), name="call_ended"),
+            # dialer.caps: how many were sent today.
+            models.Index(fields=["sent_at"], condition=Q(sent_at__isnull=False), name="call_sent"),
             # A person's history, and who rings back.
             models.Index(fields=["counterpart", "-requested_at"], name="call_by_counterpart"),
             models.Index(fields=["lead", "-requested_at"], name="call_by_lead"),
