@@ -135,8 +135,8 @@ RULES: list[Rule] = [
     ),
     (
         "CALLS_PER_SECOND",
-        lambda value: 0 < value <= 100,
-        "must be above 0",
+        lambda value: 0 < value <= 1000,
+        "must be above 0 and at most 1000",
         "New calls a second on one line.",
         17,
     ),

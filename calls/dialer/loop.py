@@ -34,7 +34,7 @@ from calls.people.tasks import resume_stalled
 
 log = structlog.get_logger(__name__)
 
-PLACERS = 6
+FEWEST_PLACERS, MOST_PLACERS = 6, 48
 HEARTBEAT_S = 5.0
 DATABASE_GONE_S = 1.0
 TIDY_EVERY_S = 60.0
@@ -86,7 +86,7 @@ class Dialer:
         self._bells.ring_all()
 
     def _workers(self) -> list[Worker]:
-        placers = [Worker(f"place-{n}", self.step_place) for n in range(PLACERS)]
+        placers = [Worker(f"place-{n}", self.step_place) for n in range(_placers())]
         return [
             *placers,
             Worker("apply-1", self.step_apply, bell="apply", idle_s=0.1),
@@ -198,6 +198,11 @@ class Dialer:
 def send(claimed: Call, provider: Provider) -> None:
     """A claim that left its call unconfirmed is a replay."""
     (replay if claimed.status == CallStatus.UNCONFIRMED else place)(claimed, provider)
+
+
+def _placers() -> int:
+    """One a call a second on a line: a provider takes a third of a second, and there may be three lines."""
+    return min(MOST_PLACERS, max(FEWEST_PLACERS, round(settings.CALLS_PER_SECOND)))
 
 
 def _lend_connection_back() -> None:
