@@ -23,7 +23,7 @@ INSTALLED_DEV = $(VENV)/.installed-dev-$(shell cat requirements.txt requirements
 PIP = $(RUN) -m pip install --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL = help
-.PHONY: help demo test web dialer worker storm lint lock
+.PHONY: help demo test web dialer worker storm lint lock bench
 
 help:
 	@sed -n '1,/^$$/s/^# \{0,1\}//p' Makefile
@@ -33,6 +33,13 @@ demo: $(INSTALLED)
 
 test: $(INSTALLED_DEV)
 	@exec $(RUN) tests/run.py $(ONLY)
+
+# Speed, on a PostgreSQL of its own; see docs/performance.md. Needs wrk, node and npm; takes half an hour.
+bench: $(INSTALLED_DEV)
+	@$(RUN) tests/bench/webhook/run.py
+	@$(RUN) tests/bench/apply.py
+	@$(RUN) tests/bench/dial.py
+	@$(RUN) tests/bench/dial.py --sqlite
 
 lint: $(INSTALLED_DEV)
 	@exec $(RUN) tests/run.py ruff mypy djlint migrations
