@@ -39,6 +39,7 @@ ADMINISTRATION: list[Item] = [
     (_("Groups"), "auth.group", "groups"),
     (_("API keys"), "calls.apikey", "key"),
     (_("Stored events"), "calls.webhookevent", "inbox"),
+    (_("Comparisons"), "calls.comparison", "compare_arrows"),
     (_("Processes"), "calls.heartbeat", "monitor_heart"),
 ]
 # What counts something behind a name in the navigation: shown in red while it is not nothing.

@@ -182,8 +182,24 @@ def test_what_is_being_said_appears_and_304_says_that_nothing_has_changed(desk: 
 def test_the_page_stops_asking_once_nothing_more_comes(desk: Client) -> None:
     assert live(desk, make_call("ended", final=True))["X-Call-Final"] == "1"
     assert "X-Call-Final" not in live(desk, make_call("ended", final=False)).headers
-    long_ago = timezone.now() - timedelta(hours=1)
-    assert live(desk, make_call("ended", final=False, now=long_ago))["X-Call-Final"] == "1"
+    assert "X-Call-Again" not in live(desk, make_call("ended", final=False)).headers
+
+
+def test_an_analysis_that_comes_hours_after_the_end_still_reaches_an_open_page(desk: Client) -> None:
+    """Asked for every half minute as long as a look is planned; also while nothing changes (304)."""
+    now = timezone.now()
+    long_ago = now - timedelta(hours=1)
+    call = make_call("ended", final=False, now=long_ago, next_look_at=now + timedelta(hours=5))
+    first = live(desk, call)
+    assert first["X-Call-Again"] == "30"
+    again = live(desk, call, if_none_match=first["ETag"])
+    assert (again.status_code, again["X-Call-Again"]) == (304, "30")
+    Call.objects.filter(pk=call.pk).update(final=True, next_look_at=None)
+    last = live(desk, call, if_none_match=first["ETag"])
+    assert "X-Call-Again" not in last.headers
+    assert last["X-Call-Final"] == "1"
+    given_up = make_call("ended", final=False, now=long_ago, next_look_at=None)
+    assert live(desk, given_up)["X-Call-Final"] == "1"
 
 
 def test_a_waiting_call_can_be_cancelled(desk: Client) -> None:

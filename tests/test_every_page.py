@@ -51,6 +51,7 @@ LISTS = {
     "calls.LeadImport": (True, True, True),
     "calls.ApiKey": (False, False, True),
     "calls.WebhookEvent": (False, False, True),
+    "calls.Comparison": (False, False, True),
     "calls.Heartbeat": (False, False, True),
     "auth.User": (False, False, True),
     "auth.Group": (False, False, True),

@@ -23,6 +23,8 @@ from calls.models import (
     CallRequest,
     CallStatus,
     CallStep,
+    ComparedCall,
+    Comparison,
     Direction,
     Gate,
     Lead,
@@ -87,6 +89,23 @@ def make_adoption(**fields: Any) -> Adoption:
 
 def make_stop(**fields: Any) -> Stop:
     return Stop.objects.create(**{"stopped_at": timezone.now(), **fields})
+def make_comparison(**fields: Any) -> Comparison:
+    now = timezone.now()
+    return Comparison.objects.create(
+        **{"since": now, "until": now, "started_at": now, "next_step_at": now, **fields}
+    )
+
+
+def make_difference(**fields: Any) -> ComparedCall:
+    given = {"kind": "different", "done": "fetched", "provider_call_id": "call_1", **fields}
+    if "comparison" not in given:
+        given["comparison"] = make_comparison()
+    return ComparedCall.objects.create(**given)
+
+
+def same_difference_twice() -> None:
+    run = make_comparison()
+    twice(make_difference, comparison=run)
 
 
 def make_import(**fields: Any) -> LeadImport:
@@ -176,6 +195,11 @@ REFUSED: list[tuple[str, Callable[[], object]]] = [
     ("event_state_is_known", lambda: make_event(state="odd")),
     ("event_source_is_known", lambda: make_event(source="rumour")),
     ("one_refusal_row_per_minute_and_cause", same_minute_twice),
+    ("comparison_state_is_known", lambda: make_comparison(state="odd")),
+    ("one_unfinished_comparison", lambda: twice(make_comparison)),
+    ("difference_kind_is_known", lambda: make_difference(kind="odd")),
+    ("difference_done_is_known", lambda: make_difference(done="odd")),
+    ("one_difference_per_call_and_comparison", same_difference_twice),
     # Gates and keys
     ("one_gate_per_name", lambda: twice(Gate.objects.create, kind="line", name="north")),
     ("gate_kind_is_known", lambda: Gate.objects.create(kind="garden")),

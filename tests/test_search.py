@@ -154,3 +154,15 @@ def test_postgresql_answers_from_its_index() -> None:
         cursor.execute("SET LOCAL enable_seqscan = off")
     plan = Call.objects.filter(search.said("solar quote")).explain()
     assert "transcript_words" in plan
+
+
+def test_words_of_a_deleted_call_are_forgotten_and_of_others_kept() -> None:
+    gone, kept = call_saying("a secret quote"), call_saying("another quote", number="+14155550102")
+    gone.delete()
+    assert found("quote") == {kept}
+    if connection.vendor == "sqlite":
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT call_id FROM calls_transcript_words")
+            assert cursor.fetchall() == [(kept.pk.hex,)]
+            cursor.execute("SELECT 1 FROM calls_transcript_words WHERE calls_transcript_words MATCH 'secret'")
+            assert cursor.fetchall() == []

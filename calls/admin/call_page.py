@@ -35,8 +35,9 @@ from calls.models.webhook_event import EventSource
 
 ON_THE_LINE = (CallStatus.PLACED, CallStatus.RINGING, CallStatus.IN_PROGRESS)
 BEING_PLACED = (CallStatus.DIALING, CallStatus.UNCONFIRMED)
-FOLLOWED_AFTER_THE_END = timedelta(minutes=10)
-"""How long an open page goes on asking for an analysis; a reload asks again."""
+LIVELY_AFTER_THE_END = timedelta(minutes=10)
+"""How long an open page asks every second or so; after that calmly, while an analysis may still come."""
+CALMLY_S = 30
 LONGEST_BODY = 100_000
 PARTS = ("head", "next", "story", "player", "talk", "meaning")
 
@@ -112,9 +113,13 @@ class CallPageViews:
         body = render_to_string("admin/calls/call/live.html", facts)
         etag = f'"{hashlib.sha256(body.encode()).hexdigest()[:32]}"'
         response = HttpResponse(body, headers={"ETag": etag, "Cache-Control": "private, no-cache"})
+        answer = get_conditional_response(request, etag=etag, response=response) or response
+        # After the comparison: "304, not modified" keeps no header of ours.
         if not facts["follow"]:
-            response["X-Call-Final"] = "1"
-        return get_conditional_response(request, etag=etag, response=response) or response
+            answer["X-Call-Final"] = "1"
+        elif facts["calm"]:
+            answer["X-Call-Again"] = str(CALMLY_S)
+        return answer
 
     def recording(self, request: HttpRequest, call_id: UUID) -> HttpResponseBase:
         call = self.call_or_404(request, call_id)
@@ -261,7 +266,7 @@ def page_facts(request: HttpRequest, call: Call, *, now: datetime) -> dict[str, 
         if over and may_call and call.agent
         else None
     )
-    recent = call.ended_at is None or call.ended_at > now - FOLLOWED_AFTER_THE_END
+    recent = call.ended_at is None or call.ended_at > now - LIVELY_AFTER_THE_END
     return {
         "call": call,
         "tone": tone(call),
@@ -272,7 +277,8 @@ def page_facts(request: HttpRequest, call: Call, *, now: datetime) -> dict[str, 
         "price": money(call.cost_micros, call.currency) if call.cost_micros is not None else "",
         "live": call.status in ON_THE_LINE,
         "over": over,
-        "follow": not over or (not call.final and recent),
+        "follow": not over or (not call.final and (recent or call.next_look_at is not None)),
+        "calm": over and not recent,
         "waits": waits,
         "steps": story.timeline(call, waits=waits),
         "lines": lines,

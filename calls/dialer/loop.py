@@ -27,6 +27,7 @@ from calls.dialer.replay import replay
 from calls.dialer.watch import Bells, Watch
 from calls.lifecycle import reconcile
 from calls.lifecycle.bunch import apply_due
+from calls.lifecycle.compare import compare_next
 from calls.lifecycle.tidy import tidy
 from calls.models import Call, CallStatus
 from calls.models.clock import database_now
@@ -41,6 +42,7 @@ TIDY_EVERY_S = 60.0
 UNTOLD_S = 1.0
 """How long a thread with nothing to do waits for its bell before it looks for itself."""
 GATES_EVERY_S = 1.0
+COMPARE_LOOKS_S = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +101,7 @@ class Dialer:
             Worker("gates", self.step_gates),
             Worker("heartbeat", self.step_heartbeat),
             Worker("tidy", self.step_tidy),
+            Worker("compare", self.step_compare),
         ]
 
     def _repeat(self, worker: Worker) -> None:
@@ -186,6 +189,9 @@ class Dialer:
         account.probe_account(self.provider)
         breaker.review()
         return GATES_EVERY_S
+
+    def step_compare(self) -> float:
+        return 0.5 if compare_next(self.provider, now=timezone.now()) else COMPARE_LOOKS_S
 
     def step_heartbeat(self) -> float:
         """Whether all were silent for long is asked before this one ends the silence."""

@@ -23,6 +23,15 @@ QUIET = (60, 120, 240, 300)
 """Seconds without news after which a call that is on is looked up; the last repeats."""
 WITHOUT_ANALYSIS = (45, 90, 180, 360, 900, 3600, 21600, 86400)
 """Seconds after the end at which a call without analysis is looked up; after the last it is final."""
+COMPARE_EVERY_S = 3600
+"""How often recent calls are held against the provider's own list."""
+COMPARE_BACK_S = 6 * 3600
+"""How far back each time; after an outage as far as the last one that finished, COMPARE_MOST_S at most."""
+COMPARE_MOST_S = 7 * 86400
+COMPARE_LEAVE_OUT_S = 600
+"""The newest calls, whose news may still be on the way."""
+COMPARE_AFTER_S = 30
+"""From fetching what differed to looking whether it helped."""
 SLOT_AFTER_PLACING = timedelta(minutes=6)
 """Ringing, and a provider's own work before it dials (up to five minutes)."""
 SLOT_UNCONFIRMED = timedelta(minutes=5)

@@ -17,6 +17,7 @@ from calls.models.call import (
 )
 from calls.models.call_parts import CallRequest, CallStep, StepKind
 from calls.models.callback import CallBack
+from calls.models.comparison import ComparedCall, Comparison
 from calls.models.do_not_call import DoNotCall
 from calls.models.gate import Gate, Heartbeat
 from calls.models.imports import LeadImport
@@ -36,6 +37,8 @@ __all__ = [
     "CallRequest",
     "CallStatus",
     "CallStep",
+    "ComparedCall",
+    "Comparison",
     "Direction",
     "Disposition",
     "DoNotCall",

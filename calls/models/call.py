@@ -12,6 +12,7 @@ from django.utils.translation import gettext_lazy as _
 
 from agents.models import E164_PATTERN, Agent, e164_field
 from calls.models.clock import ClockNow
+from calls.models.comparison import SEEN_AT
 from calls.models.visibility import lead_scope
 
 
@@ -424,6 +425,8 @@ class Call(models.Model):
                 ],
                 name="call_dashboard",
             ),
+            # lifecycle.compare: calls of some hours that the provider knows, in their order.
+            models.Index(SEEN_AT, "id", condition=~Q(provider_call_id=""), name="call_compared"),
             # stats.needs_a_look, by exactly this condition.
             models.Index(fields=["requested_at"], condition=NEEDS_A_LOOK, name="call_needs_a_look"),
         ]

@@ -44,7 +44,8 @@
       failures += 1;
       return again(Math.min(30000, FAST_MS * 2 ** failures));
     }
-    if (answer.status === 304) return again(FAST_MS);
+    const calm = 1000 * Number(answer.headers.get("X-Call-Again") || 0);
+    if (answer.status === 304) return answer.headers.get("X-Call-Final") ? undefined : again(calm || FAST_MS);
     if (!answer.ok || answer.redirected) {
       failures += 1;
       return failures < 6 ? again(FAST_MS * 2 ** failures) : undefined;
@@ -59,7 +60,7 @@
     etag = whole ? answer.headers.get("ETag") || "" : "";
     tick();
     const final = answer.headers.get("X-Call-Final");
-    if (!final || !whole) again(final ? CALM_MS : FAST_MS);
+    if (!final || !whole) again(final ? CALM_MS : calm || FAST_MS);
     return undefined;
   }
 
