@@ -32,6 +32,7 @@ SET_UP: list[Item] = [
     (_("Phone numbers"), "agents.phonenumber", "dialpad"),
     (_("Lists"), "calls.leadlist", "lists"),
     (_("Imports"), "calls.leadimport", "upload_file"),
+    (_("Exports"), "calls.leadexport", "download"),
     (_("Batches"), "calls.callbatch", "queue"),
 ]
 ADMINISTRATION: list[Item] = [

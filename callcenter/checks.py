@@ -208,12 +208,19 @@ RULES: list[Rule] = [
         "Calls out a day. To stop calling there is a button, and `manage.py stop_calling`.",
         27,
     ),
+    (
+        "RECORDINGS",
+        lambda value: value in {"stream", "copy"},
+        "is neither stream nor copy",
+        "stream fetches each recording when it is played; copy keeps one here as well.",
+        28,
+    ),
 ]
 
 
 @register("environment")
 def environment_values(app_configs: Apps, **_: Any) -> list[CheckMessage]:
-    """E010 a value that cannot be read at all; E011-E027 a value that can be read and is wrong."""
+    """E010 a value that cannot be read at all; E011-E028 a value that can be read and is wrong."""
     found: list[CheckMessage] = [
         _wrong(name, f"cannot be read: “{raw}”", "A number, or true or false, as .env.example shows.", 10)
         for name, raw in environment.UNREADABLE.items()

@@ -184,6 +184,7 @@ LISTEN_DATABASE: dict[str, Any] = dict(env.db_url_config(LISTEN_DATABASE_URL)) i
 SILENCED_SYSTEM_CHECKS = ["models.W040"]
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
+RECORDINGS = text("RECORDINGS", "stream")
 CELERY_BROKER_URL = text("CELERY_BROKER_URL")
 CELERY_INSTALLED = find_spec("celery") is not None
 # Where Celery is asked for and missing, a check says so; the database takes the jobs meanwhile.

@@ -1,7 +1,8 @@
 """The sound of a call, through our own door.
 
 Links at the phone company may be signed and expire, or be open to whoever holds them; so none leaves
-this server. Each listening asks for the call afresh and passes the bytes on.
+this server. Each listening asks for the call afresh and passes the bytes on, or, where a copy is kept
+here (`calls.recording_copies`), comes from that.
 """
 
 from __future__ import annotations
@@ -9,15 +10,20 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import Any, BinaryIO
 from urllib.parse import urlsplit
 
 import httpx
+import structlog
 from django.utils.translation import gettext as _
 
 from agents.providers.base import NotFound, Provider, ProviderError
 from agents.providers.registry import get_provider
 from callcenter.checks import calls_the_sandbox, on_loopback
-from calls.models import Call
+from calls.models import Call, RecordingCopy
+from calls.models.recording import CopyState
+
+log = structlog.get_logger(__name__)
 
 TIMEOUT = httpx.Timeout(20.0, connect=5.0)
 CHUNK = 64 * 1024
@@ -45,7 +51,8 @@ class Recording:
     length: int | None
     content_range: str
     chunks: Iterator[bytes]
-    source: httpx.Response = field(repr=False)
+    source: Any = field(repr=False)
+    """What has a `close`: the phone company's answer or our file."""
 
     def close(self) -> None:
         self.source.close()
@@ -59,11 +66,49 @@ def may_have_one(call: Call) -> bool:
 def open_recording(
     call: Call, *, byte_range: str = "", provider: Provider | None = None, client: httpx.Client | None = None
 ) -> Recording:
-    """Ask for the call afresh and open its recording, from the first byte asked for.
+    """The recording from the first byte asked for: our own copy where there is one.
 
-    `byte_range` is a request's Range header; what cannot be read is ignored, as HTTP wants. Speaks
+    `byte_range` is a request's Range header; what cannot be read is ignored, as HTTP wants. May speak
     HTTP: no transaction may be open. Raises RecordingGone, RecordingUnavailable.
     """
+    kept = RecordingCopy.objects.filter(pk=call.pk).first()
+    if kept is not None and kept.state == CopyState.DELETED:
+        raise RecordingGone(_("The recording was deleted."))
+    if kept is not None and kept.state == CopyState.KEPT:
+        try:
+            return _from_file(kept, byte_range)
+        except FileNotFoundError:
+            log.exception("a kept recording is not there", call=str(call.pk), path=str(kept.path))
+    return fetch_recording(call, byte_range=byte_range, provider=provider, client=client)
+
+
+def _from_file(kept: RecordingCopy, byte_range: str) -> Recording:
+    file = kept.path.open("rb")
+    total = kept.path.stat().st_size
+    content_type = kept.content_type or DEFAULT_TYPE
+    first, last = _bounds(byte_range.strip(), total)
+    if first is None or last is None:
+        return Recording(200, content_type, total, "", _pieces(file, 0, total), file)
+    if first > last:
+        file.close()
+        return Recording(416, content_type, 0, f"bytes */{total}", iter(()), file)
+    length = last - first + 1
+    given = f"bytes {first}-{last}/{total}"
+    return Recording(206, content_type, length, given, _pieces(file, first, length), file)
+
+
+def _pieces(file: BinaryIO, first: int, length: int) -> Iterator[bytes]:
+    with file:
+        file.seek(first)
+        while length > 0 and (piece := file.read(min(CHUNK, length))):
+            length -= len(piece)
+            yield piece
+
+
+def fetch_recording(
+    call: Call, *, byte_range: str = "", provider: Provider | None = None, client: httpx.Client | None = None
+) -> Recording:
+    """As `open_recording`, from the phone company: the call is asked for afresh, its link used once."""
     url = _fresh_url(call, provider or get_provider())
     wanted = ONE_RANGE.match(byte_range.strip())
     headers = {"Accept-Encoding": "identity"}

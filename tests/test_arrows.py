@@ -22,6 +22,7 @@ VERBS = (
     "calls.people",
     "calls.live",
     "calls.recordings",
+    "calls.recording_copies",
     "calls.search",
 )
 # Where an import may wait: Django has to be ready first.

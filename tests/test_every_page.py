@@ -49,6 +49,7 @@ LISTS = {
     "calls.CallBack": (True, True, True),
     "calls.DoNotCall": (True, True, True),
     "calls.LeadImport": (True, True, True),
+    "calls.LeadExport": (False, True, True),
     "calls.ApiKey": (False, False, True),
     "calls.WebhookEvent": (False, False, True),
     "calls.Comparison": (False, False, True),

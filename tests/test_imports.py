@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import time
 from collections.abc import Callable, Sequence
 from datetime import timedelta
 from typing import Any
@@ -413,3 +414,33 @@ def test_imports_are_ones_own_and_need_the_permission(sign_in: SignIn, sales: Us
     assert client.get(f"/admin/calls/leadimport/{job.pk}/refused/").status_code == 404
     onlooker = User.objects.create_user("nils", is_staff=True)
     assert sign_in(onlooker).get(ADD).status_code == 403
+
+
+def test_a_bunch_that_took_long_is_followed_by_a_smaller_one_and_quick_ones_grow_again() -> None:
+    assert imports.next_bunch(100, took_s=0.69) == 14
+    assert imports.next_bunch(100, took_s=0.12) == 50
+    assert imports.next_bunch(14, took_s=5.0) == imports.FEWEST
+    assert imports.next_bunch(14, took_s=0.05) == 14
+    assert imports.next_bunch(14, took_s=0.01) == 28
+    assert imports.next_bunch(80, took_s=0.01) == imports.BUNCH
+
+
+def test_on_a_slow_database_an_import_writes_in_small_bunches(
+    sales: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """At four milliseconds a row none may have more than fifty."""
+    sizes: list[int] = []
+    written = imports._import_bunch
+
+    def slow(job: LeadImport, rows: Any, *, now: Any) -> None:
+        sizes.append(len(rows))
+        time.sleep(0.004 * len(rows))
+        written(job, rows, now=now)
+
+    monkeypatch.setattr(imports, "_import_bunch", slow)
+    job = big_job(sales, 200)
+    people.confirm(job)
+    people.run(job.pk, now=timezone.now())
+    job.refresh_from_db()
+    assert (job.state, job.created, sum(sizes)) == (ImportState.DONE, 200, 200)
+    assert max(sizes) < 50

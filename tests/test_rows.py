@@ -28,11 +28,14 @@ from calls.models import (
     Direction,
     Gate,
     Lead,
+    LeadExport,
+    LeadExportPart,
     LeadImport,
     LeadList,
     LeadPhone,
     Note,
     Outcome,
+    RecordingCopy,
     SignatureRefusal,
     Stop,
     WebhookEvent,
@@ -89,6 +92,8 @@ def make_adoption(**fields: Any) -> Adoption:
 
 def make_stop(**fields: Any) -> Stop:
     return Stop.objects.create(**{"stopped_at": timezone.now(), **fields})
+
+
 def make_comparison(**fields: Any) -> Comparison:
     now = timezone.now()
     return Comparison.objects.create(
@@ -110,6 +115,15 @@ def same_difference_twice() -> None:
 
 def make_import(**fields: Any) -> LeadImport:
     return LeadImport.objects.create(**{"file_name": "leads.csv", "content": b"", **fields})
+
+
+def make_copy(**fields: Any) -> RecordingCopy:
+    given = {"call": make_call("ended"), "next_try_at": timezone.now(), **fields}
+    return RecordingCopy.objects.create(**given)
+
+
+def same_part_twice() -> None:
+    twice(LeadExportPart.objects.create, export=LeadExport.objects.create(), first_row=0, text="")
 
 
 def twice(make: Callable[..., object], **fields: Any) -> None:
@@ -189,6 +203,10 @@ REFUSED: list[tuple[str, Callable[[], object]]] = [
     ("lead_number_state_is_known", lambda: change(make_lead().phones.get(), state="odd")),
     ("note_is_about_something", lambda: Note.objects.create(text="hello")),
     ("note_is_not_empty", lambda: Note.objects.create(lead=make_lead(), text="")),
+    ("export_state_is_known", lambda: LeadExport.objects.create(state="odd")),
+    ("one_part_per_row_of_an_export", same_part_twice),
+    ("copy_state_is_known", lambda: make_copy(state="odd")),
+    ("kept_copy_has_a_checksum", lambda: make_copy(state="kept")),
     ("import_state_is_known", lambda: change(make_import(), state="odd")),
     # Facts
     ("calls_webhookevent.key", lambda: twice(make_event, key="same")),

@@ -59,6 +59,7 @@ WRONG_VALUES: list[tuple[str, str, Any]] = [
     ("E026", "INBOUND_RESERVE_PERCENT", -1.0),
     ("E026", "INBOUND_RESERVE_PERCENT", 91.0),
     ("E027", "DAILY_CALL_CAP", 0),
+    ("E028", "RECORDINGS", "cassette"),
 ]
 RIGHT_VALUES: list[tuple[str, Any]] = [
     ("CALLING_HOURS", "00:00-24:00"),

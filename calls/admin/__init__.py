@@ -10,6 +10,7 @@ from calls.admin import calls as calls
 from calls.admin import comparisons as comparisons
 from calls.admin import do_not_call as do_not_call
 from calls.admin import events as events
+from calls.admin import exports as exports
 from calls.admin import imports as imports
 from calls.admin import leads as leads
 from calls.admin import machine as machine
@@ -25,6 +26,7 @@ __all__ = [
     "comparisons",
     "do_not_call",
     "events",
+    "exports",
     "imports",
     "leads",
     "machine",

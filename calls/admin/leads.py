@@ -29,7 +29,7 @@ from calls.admin.scope import VisibleToMixin
 from calls.eligibility import decide_many, local_times
 from calls.models import Call, Lead, LeadList
 from calls.models.visibility import SEE_EVERYONES
-from calls.people import csv_lines, export_rows, xlsx_file
+from calls.people import csv_lines, export_jobs, export_rows, tasks, xlsx_file
 
 
 class LeadChangeList(ChangeList):
@@ -202,6 +202,11 @@ class LeadAdmin(VisibleToMixin, LeadPageViews, CallSheetViews, ModelAdmin):
         filters_only.pop("format", None)
         request.GET = filters_only  # type: ignore[assignment]
         leads = self.get_changelist_instance(request).get_queryset(request)
+        ids = list(leads.values_list("pk", flat=True)[: export_jobs.IN_REQUEST + 1])
+        if len(ids) > export_jobs.IN_REQUEST:
+            job = export_jobs.begin_export(list(leads.values_list("pk", flat=True)), by=request.user)
+            tasks.enqueue_export(job.pk)
+            return redirect("admin:calls_leadexport_change", job.pk)
         name = f"{_('leads')}-{timezone.localdate():%Y-%m-%d}.{kind}"
         rows = export_rows(leads)
         if kind == "xlsx":

@@ -18,6 +18,7 @@ from django.db import DatabaseError, InterfaceError, connection
 from django.utils import timezone
 
 from agents.providers.base import Provider
+from calls import recording_copies
 from calls.dialer import account, adopt, breaker, gate, settle
 from calls.dialer.batches import cancel_next, fill_next, finish_batches
 from calls.dialer.claim import Nothing, claim_next, expire_overdue
@@ -181,6 +182,7 @@ class Dialer:
         tidy(now=timezone.now())
         # The task engine never runs a job again whose worker was killed; its row knows how far it came.
         resume_stalled()
+        recording_copies.enqueue_due(now=timezone.now())
         return TIDY_EVERY_S
 
     def step_gates(self) -> float:

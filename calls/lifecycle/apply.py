@@ -21,7 +21,7 @@ from django.utils.translation import gettext as _
 from agents.models import PhoneNumber
 from agents.providers.base import CallFacts, EventKind, Provider, Stage, Unreadable
 from agents.providers.registry import get_provider
-from calls import dispositions, search
+from calls import dispositions, recording_copies, search
 from calls.dialer import refusals
 from calls.lifecycle import schedule
 from calls.lifecycle.derive import Derived, Fact, derive
@@ -245,6 +245,7 @@ def fold(call: Call, *, provider: Provider, now: datetime) -> None:
         search.index_transcript(call.pk, folded.text)
     if folded.has_news and folded.was_open:
         refusals.ended(call)
+    recording_copies.want_copy(call, now=now)
     if folded.has_news:
         dispositions.follow_through(call, now=now)
 

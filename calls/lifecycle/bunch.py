@@ -16,7 +16,7 @@ from django.db.models import Q
 
 from agents.providers.base import EventKind, Unreadable
 from agents.providers.registry import get_provider
-from calls import dispositions, search
+from calls import dispositions, recording_copies, search
 from calls.dialer import refusals
 from calls.lifecycle.apply import (
     Folded,
@@ -160,5 +160,6 @@ def _write(plain: dict[Call, list[Fact]], *, now: datetime) -> None:
     for call, changed in folded:
         if changed.has_news and changed.was_open:
             refusals.ended(call)
+        recording_copies.want_copy(call, now=now)
         if changed.has_news:
             dispositions.follow_through(call, now=now)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 
 from calls import live
-from calls.models import Comparison, Heartbeat, SignatureRefusal, WebhookEvent
+from calls.models import Comparison, Heartbeat, LeadExport, SignatureRefusal, WebhookEvent
 from calls.models.access import IdempotentRequest
 from calls.models.webhook_event import EventState
 
@@ -14,6 +14,7 @@ REFUSALS_KEPT = timedelta(days=7)
 SILENT_PROCESS_KEPT = timedelta(days=1)
 IDEMPOTENCY_KEPT = timedelta(days=30)
 COMPARISONS_KEPT = timedelta(days=90)
+EXPORTS_KEPT = timedelta(days=7)
 
 
 def tidy(*, now: datetime) -> int:
@@ -25,4 +26,5 @@ def tidy(*, now: datetime) -> int:
     gone += Heartbeat.objects.filter(beat_at__lt=now - SILENT_PROCESS_KEPT).delete()[0]
     gone += IdempotentRequest.objects.filter(created_at__lt=now - IDEMPOTENCY_KEPT).delete()[0]
     gone += Comparison.objects.filter(started_at__lt=now - COMPARISONS_KEPT).delete()[0]
+    gone += LeadExport.objects.filter(created_at__lt=now - EXPORTS_KEPT).delete()[0]
     return gone

@@ -19,9 +19,11 @@ from calls.models.call_parts import CallRequest, CallStep, StepKind
 from calls.models.callback import CallBack
 from calls.models.comparison import ComparedCall, Comparison
 from calls.models.do_not_call import DoNotCall
+from calls.models.exports import LeadExport, LeadExportPart
 from calls.models.gate import Gate, Heartbeat
 from calls.models.imports import LeadImport
 from calls.models.lead import Lead, LeadList, LeadPhone, LeadStatus, NextAction, Note, PhoneState, ZoneSource
+from calls.models.recording import RecordingCopy
 from calls.models.stop import Stop
 from calls.models.transcript import Transcript
 from calls.models.webhook_event import LiveTranscript, SignatureRefusal, WebhookEvent
@@ -46,6 +48,8 @@ __all__ = [
     "Heartbeat",
     "Judgement",
     "Lead",
+    "LeadExport",
+    "LeadExportPart",
     "LeadImport",
     "LeadList",
     "LeadPhone",
@@ -56,6 +60,7 @@ __all__ = [
     "Outcome",
     "PhoneState",
     "Priority",
+    "RecordingCopy",
     "Sentiment",
     "SignatureRefusal",
     "StepKind",

@@ -1,6 +1,6 @@
 """WHO is in the book? Reading lead files, importing, merging, exporting."""
 
-from calls.people import tasks
+from calls.people import export_jobs, tasks
 from calls.people.columns import Column, guess_columns
 from calls.people.exports import csv_lines, export_rows, plain_cell, refused_rows, xlsx_file
 from calls.people.imports import (
@@ -26,6 +26,7 @@ __all__ = [
     "change_lead",
     "confirm",
     "csv_lines",
+    "export_jobs",
     "export_rows",
     "guess_columns",
     "plain_cell",

@@ -20,6 +20,10 @@ from calls.people.columns import OURS, ROW_IN_FILE, WHY_REFUSED
 
 FORMULA_SIGNS = ("=", "+", "-", "@", "\t", "\r", "\n")
 AT_A_TIME = 1_000
+HEADING = [
+    "name", "company", "phone", "phone 2", "email", "time zone", "external id", "list", "owner", "status",
+    "reason", "next action", "next action at", "do not call", "added",
+]  # fmt: skip
 
 
 def plain_cell(text: str) -> str:
@@ -32,23 +36,26 @@ def plain_cell(text: str) -> str:
     return text
 
 
+def bare_cell(text: str) -> str:
+    """What `plain_cell` was made of."""
+    return text[1:] if text.startswith("'") and plain_cell(text[1:]) == text else text
+
+
 def export_rows(leads: QuerySet[Lead]) -> Iterator[list[str]]:
     """The heading, then one row a lead. Read in bunches, so that memory does not grow with the list."""
-    yield [
-        "name", "company", "phone", "phone 2", "email", "time zone", "external id", "list", "owner", "status",
-        "reason", "next action", "next action at", "do not call", "added",
-    ]  # fmt: skip
+    yield HEADING
     rows = leads.select_related("list", "owner").prefetch_related("phones")
     bunch: list[Lead] = []
     for lead in rows.iterator(chunk_size=AT_A_TIME):
         bunch.append(lead)
         if len(bunch) == AT_A_TIME:
-            yield from _bunch_rows(bunch)
+            yield from bunch_rows(bunch)
             bunch = []
-    yield from _bunch_rows(bunch)
+    yield from bunch_rows(bunch)
 
 
-def _bunch_rows(leads: Sequence[Lead]) -> Iterator[list[str]]:
+def bunch_rows(leads: Sequence[Lead]) -> Iterator[list[str]]:
+    """One row a lead, with one look at do-not-call for all of them."""
     numbers = {one.number for lead in leads for one in lead.phones.all()}
     opted_out = DoNotCall.objects.numbers_among(numbers)
     for lead in leads:
