@@ -19,10 +19,10 @@ from agents.providers.registry import get_provider
 from agents.sandbox.seeds import NUMBERS
 from agents.sandbox.server import Sandbox
 from calls.lifecycle import compare, schedule
-from calls.lifecycle.apply import apply_pending
 from calls.lifecycle.compare import compare_next
 from calls.models import Call, CallStatus, ComparedCall, Comparison, WebhookEvent
 from tests import factories
+from tests.inbox import apply_pending
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("around_the_clock")]
 BUSY, NO_ANSWER, TALKS = "+14155550108", "+14155550109", "+14155550101"

@@ -18,10 +18,10 @@ from django.utils import timezone
 
 from agents.providers.base import NotFound
 from calls import recording_copies
-from calls.lifecycle.apply import apply_pending
 from calls.models import Call, RecordingCopy
 from calls.recordings import Recording, RecordingUnavailable, fetch_recording, open_recording
 from tests import factories
+from tests.inbox import apply_pending
 from tests.test_applying import END, START, tell
 from tests.test_recordings import SOUND, URL, PhoneCompany, storage
 
