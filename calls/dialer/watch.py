@@ -19,11 +19,11 @@ from django.db.models import Q, QuerySet
 from django.db.models.functions import Now
 
 from callcenter.connections import connect_to_listen
-from calls.models import Call, CallBack, CallBatch, CallStatus, WebhookEvent
+from calls.lifecycle.apply import due_events
+from calls.models import Call, CallBack, CallBatch, CallStatus
 from calls.models.batch import BatchState
 from calls.models.callback import CallBackState
 from calls.models.hint import CHANNEL
-from calls.models.webhook_event import EventState
 
 log = structlog.get_logger(__name__)
 
@@ -39,11 +39,7 @@ def signs() -> dict[str, list[QuerySet[Any]]]:
     looks = calls.filter(next_look_at__lte=now)
     return {
         "place": [calls.due(now), calls.filter(replay_wanted=True, status=CallStatus.UNCONFIRMED)],
-        "apply": [
-            WebhookEvent.objects.filter(
-                state__in=[EventState.PENDING, EventState.WAITING], next_try_at__lte=now
-            )
-        ],
+        "apply": [due_events(now)],
         "settle": [
             calls.filter(status=CallStatus.DIALING, lease_until__lte=now),
             calls.filter(status=CallStatus.QUEUED, not_after__lte=now),

@@ -182,6 +182,7 @@ class Call(models.Model):
         blank=True,
         on_delete=models.SET_NULL,
         related_name="calls",
+        db_index=False,  # an index below begins with it
     )
     agent = models.ForeignKey(
         Agent, verbose_name=_("AI agent"), null=True, blank=True, on_delete=models.PROTECT, related_name="+"
@@ -198,6 +199,7 @@ class Call(models.Model):
         blank=True,
         on_delete=models.SET_NULL,
         related_name="calls",
+        db_index=False,  # an index below begins with it
     )
     priority = models.PositiveSmallIntegerField(_("order"), choices=Priority, default=Priority.CLICK)
     requested_by = models.ForeignKey(
@@ -207,6 +209,7 @@ class Call(models.Model):
         blank=True,
         on_delete=models.SET_NULL,
         related_name="+",
+        db_index=False,  # an index below begins with it
     )
     requested_at = models.DateTimeField(_("asked for"))
     due_at = models.DateTimeField(_("due"), null=True, blank=True)
@@ -364,6 +367,8 @@ class Call(models.Model):
             models.Index(
                 fields=["line", "priority", "due_at"], condition=Q(status="queued"), name="call_queue"
             ),
+            # dialer.claim and dialer.watch: whether anything is due, however much waits for tomorrow.
+            models.Index(fields=["due_at"], condition=Q(status="queued"), name="call_due"),
             # dialer.claim: round-robin between people.
             models.Index(fields=["requested_by", "-claimed_at"], name="call_turns"),
             # dialer.claim: capacity, also by agent.
@@ -398,8 +403,12 @@ class Call(models.Model):
             models.Index(fields=["batch", "status"], condition=Q(batch__isnull=False), name="call_by_batch"),
             # REST `updated_after`: what changed since a poll, a short end of the index.
             models.Index(fields=["updated_at"], name="call_changed"),
-            # The list, newest first, and by status.
-            models.Index(fields=["-requested_at"], name="call_newest"),
+            # REST `to_number`, calls in. The list, newest first, goes by `call_dashboard`.
+            models.Index(
+                fields=["our_number", "-requested_at"],
+                condition=Q(direction="inbound"),
+                name="call_in_by_number",
+            ),
             models.Index(fields=["status", "-requested_at"], name="call_by_status"),
             # stats.panels: one pass over a range of days without touching the wide row, so every column
             # that a figure, the heat map or row scope asks for. `tests/bench/dashboard.py` measures it.
