@@ -93,7 +93,15 @@ def test_what_a_person_says_frees_the_number_and_ends_the_looking(
     assert (unknown.judged, unknown.judged_by, unknown.outcome) == (judgement, sales, outcome)
     assert (unknown.final, unknown.next_look_at) == (True, None)
     assert "needs_a_look" not in allowed(unknown)
-    assert "Nothing to look at" in sign_in(sales).get(PAGE).content.decode()
+    client = sign_in(sales)
+    assert "Nothing to look at" in client.get(PAGE).content.decode()
+    assert "looked at it" in client.get(f"/admin/calls/call/{unknown.pk}/change/").content.decode()
+
+
+def test_the_calls_own_page_leads_to_the_decision(unknown: Call, sales: User, sign_in: SignIn) -> None:
+    page = sign_in(sales).get(f"/admin/calls/call/{unknown.pk}/change/").content.decode()
+    assert "Nobody knows whether it rang." in page
+    assert f"{PAGE}#call-{unknown.pk}" in page
 
 
 def test_calling_again_asks_for_a_second_call_and_keeps_the_first(

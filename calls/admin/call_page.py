@@ -29,7 +29,7 @@ from calls.admin.call_tone import tone
 from calls.admin.formats import money, talk
 from calls.dialer import BadRequest, NotAllowed, OnThePhone
 from calls.eligibility import Verdict, local_times
-from calls.models import Call, CallStatus, Disposition, DoNotCall, Note, Via, WebhookEvent
+from calls.models import Call, CallStatus, Disposition, DoNotCall, Note, Outcome, Via, WebhookEvent
 from calls.models.do_not_call import DoNotCallSource
 from calls.models.webhook_event import EventSource
 
@@ -73,7 +73,7 @@ class CallPageViews:
         if not request.user.has_perms(["calls.view_call", *permissions]):
             raise PermissionDenied
         rows = Call.objects.visible_to(request.user).select_related(
-            "lead", "agent", "batch", "requested_by", "disposition_by"
+            "lead", "agent", "batch", "requested_by", "disposition_by", "judged_by"
         )
         try:
             return rows.defer("request_body").get(pk=call_id)
@@ -288,6 +288,8 @@ def page_facts(request: HttpRequest, call: Call, *, now: datetime) -> dict[str, 
         "raw_word": story.said_by_phone_company(call),
         "dispositions": Disposition.choices,
         "opt_out": opt_out,
+        "needs_a_look": not call.judged
+        and bool(call.incident or (over and call.outcome == Outcome.UNKNOWN and not call.disposition)),
         "decision": decision,
         "may_call": may_call,
         "may_hurry": may_call and _could_go_now(call, now=now),

@@ -274,6 +274,17 @@ def _afterwards(call: Call) -> Iterator[Step]:
                 "who": (who.get_full_name() or who) if who else _("someone"),
             },
         )
+    if call.judged_at and call.judged:
+        who = call.judged_by
+        yield Step(
+            call.judged_at,
+            "visibility",
+            _("%(who)s looked at it: %(word)s")
+            % {
+                "who": (who.get_full_name() or who) if who else _("someone"),
+                "word": call.get_judged_display(),
+            },
+        )
     for promise in CallBack.objects.filter(promised_in=call):
         when = date_format(localtime(promise.due_at), "j M H:i")
         yield Step(
