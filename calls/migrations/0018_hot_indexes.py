@@ -9,7 +9,7 @@ class Migration(migrations.Migration):
 
     dependencies = [
         ('agents', '0002_known_at_the_phone_company'),
-        ('calls', '0014_gates'),
+        ('calls', '0017_copies_and_exports'),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 
