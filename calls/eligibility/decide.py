@@ -153,15 +153,15 @@ def _decide(
 ) -> list[Decision]:
     leads = [lead for lead, _number in people if lead is not None]
     prefetch_related_objects(leads, "phones")
-    numbers = {_dialled(lead, number)[0] for lead, number in people} - {""}
+    dialled = [_dialled(lead, number) for lead, number in people]
+    numbers = {number for number, _state in dialled} - {""}
     opted_out = {entry.number: entry for entry in DoNotCall.objects.in_force().filter(number__in=numbers)}
     in_the_way = _calls_in_the_way(numbers, now=now, besides=besides)
     brought = frozenset(variables)
     problems: dict[frozenset[str], tuple[str, ...]] = {}
     stops = [] if besides else list(Stop.objects.in_force().select_related("agent", "lead_list"))
     decisions = []
-    for lead, asked in people:
-        number, state = _dialled(lead, asked)
+    for (lead, asked), (number, state) in zip(people, dialled, strict=True):
         zones, source = hours.zones(lead, number)
         situation = Situation(
             lead=lead,

@@ -48,9 +48,15 @@ def window(text: str) -> Window:
 
 
 @lru_cache(maxsize=512)
+def _zone(name: str) -> ZoneInfo:
+    """Kept: the library keeps eight, and reads the others from disk each time. Raises as ZoneInfo does."""
+    return ZoneInfo(name)
+
+
+@lru_cache(maxsize=512)
 def zone_exists(name: str) -> bool:
     try:
-        ZoneInfo(name)
+        _zone(name)
     except (ZoneInfoNotFoundError, ValueError, OSError):
         return False
     return True
@@ -80,7 +86,13 @@ def _opening(moment: datetime, zone: ZoneInfo, hours: Window) -> tuple[datetime,
 
 def within(zone_names: Sequence[str], now: datetime, hours: Window) -> Hours:
     """Whether it is within hours in every zone, else when it first will be."""
-    places = [ZoneInfo(name) for name in zone_names]
+    return _within(tuple(zone_names), now, hours)
+
+
+@lru_cache(maxsize=512)
+def _within(zone_names: tuple[str, ...], now: datetime, hours: Window) -> Hours:
+    """Kept, since a batch asks at one moment for thousands of people who live in a few zones."""
+    places = [_zone(name) for name in zone_names]
     moment = now
     for _turn in range(ENOUGH_TURNS):
         openings = [_opening(moment, place, hours) for place in places]
@@ -96,7 +108,7 @@ def local_times(lead: Lead | None, number: str, now: datetime) -> list[tuple[str
     """What the clock says where the person may be: zone and time, earliest and latest if they differ."""
     names, _source = zones(lead, number)
     clocks = sorted(
-        ((name, now.astimezone(ZoneInfo(name))) for name in names),
+        ((name, now.astimezone(_zone(name))) for name in names),
         key=lambda clock: clock[1].replace(tzinfo=None),
     )
     if len(clocks) < 2 or clocks[0][1].replace(tzinfo=None) == clocks[-1][1].replace(tzinfo=None):
