@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
+
+from django.core.management import call_command
 
 from calls.models import Call, CallStatus, Outcome, WebhookEvent
 from calls.models.webhook_event import EventState
@@ -72,6 +76,7 @@ def judge(case: Case) -> list[Line]:
         *_pace(case, permits),
         _inbound(case),
         _events(),
+        _computed_again(),
         _import(),
         Line("processes that ended by themselves", list(case.deaths)),
         Line("what the harness could not do", list(case.notes.problems)),
@@ -282,6 +287,15 @@ def _events() -> Line:
         ", ".join(f"{many} {state}" for state, many in states.items())
         or f"{WebhookEvent.objects.count()} read",
     )
+
+
+def _computed_again() -> Line:
+    """Every call computed anew from the facts that are stored of it."""
+    told = io.StringIO()
+    with contextlib.suppress(SystemExit):
+        call_command("rederive", "--check", stdout=told)
+    *differing, counted = told.getvalue().strip().splitlines()
+    return Line("calls that their stored facts tell otherwise", differing, counted)
 
 
 def _import() -> Line:
