@@ -73,3 +73,20 @@ def test_a_call_we_hung_up_while_it_rang_is_cancelled_not_unanswered() -> None:
     apply_pending(now=timezone.now() + timedelta(seconds=1))
     call.refresh_from_db()
     assert (call.status, call.outcome) == (CallStatus.ENDED, "canceled")
+
+
+def test_a_call_that_nobody_answered_before_we_could_hang_up_is_unanswered() -> None:
+    from tests.inbox import apply_pending
+    from tests.test_applying import tell
+
+    call = factories.make_call(status=CallStatus.PLACED, provider_call_id="call_1")
+    Call.objects.filter(pk=call.pk).update(cancel_requested_at=timezone.now())
+    tell(
+        "call_ended",
+        call_uuid=str(call.pk),
+        call_status="not_connected",
+        disconnection_reason="dial_no_answer",
+    )
+    apply_pending(now=timezone.now() + timedelta(seconds=1))
+    call.refresh_from_db()
+    assert (call.status, call.outcome) == (CallStatus.ENDED, "no_answer")

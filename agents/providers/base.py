@@ -111,6 +111,8 @@ class Ending:
     """The person asked never to be called again."""
     call_back: bool = False
     """The person asked to be called back."""
+    stopped: bool = False
+    """Hung up on our side of the line: by our request, or in the provider's dashboard."""
     fault: Fault = Fault.NONE
     """Whose fault it was that the call came to nothing; NONE for what people do."""
 

@@ -56,7 +56,7 @@ ENDINGS: Mapping[str, Ending] = {
     "max_duration_reached": _ends(Outcome.CONNECTED, AnsweredBy.PERSON, RetryClass.NO),
     "inactivity": _ends(Outcome.CONNECTED, AnsweredBy.UNCLEAR, RetryClass.LATER),
     # stopped by us or in the dashboard, perhaps while it was still ringing
-    "manual_stopped": _ends(Outcome.CONNECTED, AnsweredBy.UNCLEAR, RetryClass.NO),
+    "manual_stopped": _ends(Outcome.CONNECTED, AnsweredBy.UNCLEAR, RetryClass.NO, stopped=True),
     # a machine
     "voicemail_reached": _ends(Outcome.VOICEMAIL, AnsweredBy.MACHINE, RetryClass.LATER),
     # Retell has no reason of its own for a phone that screens callers: its agent talks to the screener

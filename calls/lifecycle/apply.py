@@ -284,7 +284,8 @@ def fold_facts(call: Call, facts: Iterable[Fact], *, now: datetime) -> Folded:
 def told(call: Call, derived: Derived) -> dict[str, Any]:
     """The columns that follow from the facts alone, whenever they are folded."""
     columns = dict(derived.columns)
-    if columns.get("outcome") == Outcome.NO_ANSWER and (call.cancel_requested_at or call.hang_up_at):
+    asked = call.cancel_requested_at or call.hang_up_at
+    if columns.get("outcome") == Outcome.NO_ANSWER and derived.stopped and asked:
         columns |= {"outcome": Outcome.CANCELED, "outcome_evidence": _("We hung up before anybody answered.")}
     return columns
 

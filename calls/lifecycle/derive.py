@@ -47,6 +47,8 @@ class Derived:
     columns: dict[str, Any]
     turns: list[dict[str, Any]] | None
     text: str
+    stopped: bool
+    """Hung up on our side of the line."""
     opted_out: bool
     asked_call_back: bool
 
@@ -94,6 +96,7 @@ def derive(facts: Iterable[Fact]) -> Derived:
         columns=columns,
         turns=turns_as_json(turns) if turns else None,
         text=text,
+        stopped=bool(ending and ending.stopped),
         opted_out=bool(ending and ending.opted_out),
         asked_call_back=bool(ending and ending.call_back),
     )
