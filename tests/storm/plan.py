@@ -34,10 +34,10 @@ class Plan:
     """How fast people live."""
     look_factor: float = 0.03
     provider_timeout_s: float = 4.0
-    at_once: int = 40
-    room_at_provider: int = 80
+    at_once: int = 14
+    room_at_provider: int = 30
     """Calls at once that the network takes: more than ours, so that a refusal for it would be our fault."""
-    pace: float = 10.0
+    pace: float = 5.0
     """New calls a second on a line."""
     kill_every_s: float = 4.0
     database_restart_every_s: float = 60.0
@@ -73,7 +73,7 @@ def plan_for(calls: int, seed: int, engine: str) -> Plan:
     if engine == "sqlite":
         # One writer: a frozen process holds everybody up for as long as it is frozen.
         return Plan(
-            calls=calls, seed=seed, engine=engine, pace=6.0, at_once=20, longest_freeze_s=2.0,
+            calls=calls, seed=seed, engine=engine, pace=4.0, at_once=8, longest_freeze_s=2.0,
             kill_every_s=5.0 if calls <= 1000 else 10.0, backlog=60, batch_size=max(10, min(100, calls // 4)),
             look_factor=0.03,
         )  # fmt: skip
