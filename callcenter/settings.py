@@ -170,7 +170,8 @@ def database(url: str) -> dict[str, Any]:
             "options": f"-c idle_in_transaction_session_timeout={idle_ms}"
             " -c lock_timeout=5000 -c TimeZone=UTC",
             "application_name": "callcenter",
-            "pool": {"min_size": 0, "max_size": 12, "timeout": 10},
+            # Its own pauses between attempts double up to minutes; a database that is back is used at once.
+            "pool": {"min_size": 0, "max_size": 12, "timeout": 10, "reconnect_timeout": 2},
         }
     )
     config["CONN_HEALTH_CHECKS"] = True

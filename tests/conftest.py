@@ -6,6 +6,7 @@ migrations made (groups) are there in every test, also after one that committed.
 
 from __future__ import annotations
 
+import math
 import os
 import shutil
 from collections.abc import Callable, Iterator
@@ -106,6 +107,12 @@ def _patience(request: pytest.FixtureRequest) -> None:
     if connection.vendor == "postgresql" and connection.in_atomic_block:
         with connection.cursor() as cursor:
             cursor.execute("SET LOCAL idle_in_transaction_session_timeout = 0")
+
+
+@pytest.fixture(autouse=True)
+def _refusals_stay_in_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A thread writes them down, which knows nothing of the transaction that isolates a test."""
+    monkeypatch.setattr("calls.webhooks.refusals.FLUSH_EVERY_S", math.inf)
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from django.utils import timezone
 
 from agents.models import Agent, PhoneNumber
 from calls import dialer
-from calls.models import Call, CallStatus, Direction
+from calls.models import Call, CallStatus, Direction, LeadPhone
 from tests import factories
 from tests.test_webhook_door import signed
 
@@ -99,6 +99,29 @@ def test_an_agent_that_may_no_longer_call_does_not_answer_either(client: Client,
     factories.make_call(status=CallStatus.ENDED, lead=factories.make_lead(THEM), counterpart=THEM, agent=gone)
     assert ring(client, ours)["override_agent_id"] == "agent_desk"
     assert Agent.objects.get(pk=gone.pk).active is False
+
+
+def test_a_person_who_rings_from_another_of_their_phones_gets_the_agent_of_the_last_call(
+    client: Client, ours: PhoneNumber
+) -> None:
+    nora = factories.make_agent(name="Nora", provider_agent_id="agent_nora")
+    lead = factories.make_lead("+14155550152", name="Ada")
+    LeadPhone.objects.create(lead=lead, number=THEM, position=2)
+    factories.make_call(
+        status=CallStatus.ENDED, lead=lead, counterpart="+14155550152", agent=nora, sent_at=timezone.now()
+    )
+    answer = ring(client, ours)
+    assert answer["override_agent_id"] == "agent_nora"
+    assert answer["dynamic_variables"]["first_name"] == "Ada"
+
+
+def test_a_withheld_number_gets_the_numbers_agent_and_makes_no_row(client: Client, ours: PhoneNumber) -> None:
+    answer = ring(client, ours, them="anonymous")
+    assert answer["override_agent_id"] == "agent_desk"
+    assert answer["dynamic_variables"]["caller_known"] == "false"
+    assert "metadata" not in answer
+    assert ring(client, ours, them="anonymous") == answer
+    assert not Call.objects.exists()
 
 
 def test_a_number_that_is_not_ours_is_answered_empty(client: Client, ours: PhoneNumber) -> None:

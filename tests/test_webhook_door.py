@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 import json
+import time
+from collections import Counter
 from collections.abc import Callable
 from datetime import timedelta
+from threading import Event
 from typing import Any
 
 import pytest
 from django.conf import LazySettings
+from django.db import OperationalError
 from django.test import Client
 from django.utils import timezone
 
 from agents.providers import retell_signature
 from calls.models import LiveTranscript, SignatureRefusal, WebhookEvent
+from calls.webhooks import refusals
 from tests.conftest import API_KEY
 from tests.far_end import theirs
+from tests.webhook_receiver import eventually
 
 pytestmark = [pytest.mark.django_db]
 DOOR = "/webhook/retell"
@@ -66,13 +72,51 @@ def test_what_is_not_properly_signed_is_refused_and_not_kept(
     assert not WebhookEvent.objects.exists()
 
 
+def written() -> None:
+    """Refusals are counted beside the request."""
+    if refusals._writing is not None:
+        refusals._writing.result(timeout=10)
+
+
+@pytest.mark.django_db(transaction=True)
 def test_refusals_are_counted_by_cause(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("calls.webhooks.refusals.FLUSH_EVERY_S", 0.0)
+    monkeypatch.setattr(refusals, "FLUSH_EVERY_S", 0.0)
+
+    def counted() -> set[str]:
+        post(client)
+        post(client, **{"x-retell-signature": "nonsense"})
+        return {row.cause for row in SignatureRefusal.objects.all()}
+
+    eventually(lambda: counted() >= {"missing", "malformed"})
+    written()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_stranger_does_not_wait_for_the_database_and_is_counted_later(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(refusals, "FLUSH_EVERY_S", 0.0)
+    monkeypatch.setattr(refusals, "_counted", Counter())
+    let_go = Event()
+
+    def stuck(**_: Any) -> None:
+        let_go.wait(10)
+        raise OperationalError("the database is gone")
+
+    with monkeypatch.context() as meanwhile:
+        meanwhile.setattr(SignatureRefusal.objects, "get_or_create", stuck)
+        started = time.monotonic()
+        for _ in range(5):
+            assert post(client).status_code == 401
+        assert time.monotonic() - started < 5
+        let_go.set()
+        written()
+    assert not SignatureRefusal.objects.exists()
     post(client)
-    post(client, **{"x-retell-signature": "nonsense"})
-    counted = {row.cause: row.count for row in SignatureRefusal.objects.all()}
-    assert counted["missing"] >= 1
-    assert counted["malformed"] >= 1
+    written()
+    post(client)
+    written()
+    assert sum(SignatureRefusal.objects.values_list("count", flat=True)) == 7
 
 
 def test_both_keys_of_a_rotation_are_accepted(client: Client, settings: LazySettings) -> None:

@@ -133,7 +133,7 @@ class WebhookEventAdmin(ReadOnlyMixin, ModelAdmin):
         "state",
         "its_call",
         "provider_call_id",
-        "contract",
+        "spoken",
         "tries",
         "next_try_at",
         "applied_at",
@@ -190,6 +190,10 @@ class WebhookEventAdmin(ReadOnlyMixin, ModelAdmin):
     @admin.display(description=gettext_lazy("body"))
     def shown_body(self, event: WebhookEvent) -> str:
         return format_html('<pre class="desk-pre" tabindex="0">{}</pre>', as_text(event.body))
+
+    @admin.display(description=gettext_lazy("way of speaking"))
+    def spoken(self, event: WebhookEvent) -> str:
+        return event.contract
 
     @admin.display(description=gettext_lazy("size"))
     def size(self, event: WebhookEvent) -> str:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from django.db import IntegrityError, transaction
+from django.db.models import Q
 from django.utils.translation import gettext as _
 
 from agents import variables as supplied
@@ -27,11 +28,17 @@ class Caller:
 
 
 def who_is(number: str) -> Caller:
+    """A person who rings from another of their phones is the one we called; a withheld number is nobody."""
+    if not number:
+        return Caller(None, None)
     leads = list(Lead.objects.filter(phones__number=number).distinct()[:2])
     lead = leads[0] if len(leads) == 1 else None
+    theirs = Q(counterpart=number)
+    if lead is not None:
+        theirs |= Q(lead=lead, test=False)
     last = (
         Call.objects.outbound()
-        .filter(counterpart=number, sent_at__isnull=False)
+        .filter(theirs, sent_at__isnull=False)
         .select_related("agent")
         .order_by("-requested_at")
         .first()
@@ -40,10 +47,15 @@ def who_is(number: str) -> Caller:
 
 
 def answer_inbound(ask: InboundAsk, *, now: datetime) -> InboundReply:
-    """One read and one row keyed by the inbound call's id: a retry gets the same answer.
+    """One transaction: what is read, and one row keyed by the inbound call's id; a retry gets the same.
 
     Everything empty when the number is not ours: whoever owns it decides.
     """
+    with transaction.atomic():
+        return _answered(ask, now)
+
+
+def _answered(ask: InboundAsk, now: datetime) -> InboundReply:
     if ask.provider_call_id:
         known = Call.objects.select_related("agent").filter(provider_call_id=ask.provider_call_id).first()
         if known is not None:
@@ -51,6 +63,10 @@ def answer_inbound(ask: InboundAsk, *, now: datetime) -> InboundReply:
     ours = PhoneNumber.objects.select_related("inbound_agent").filter(number=ask.to_number).first()
     if ours is None:
         return InboundReply()
+    if not ask.from_number:
+        # Withheld: no row is made of a call with nobody, so no id of ours either.
+        agent = ours.inbound_agent
+        return _says(agent, supplied.values_for(_context(who_is("")), agent=agent), {})
     if not ask.provider_call_id:
         # Nothing to key a row by: the call's first event makes it, under the id given here.
         return _reply(_inbound_call(ask.from_number, ours, "", uuid.uuid4(), "", now))
@@ -66,11 +82,15 @@ def answer_inbound(ask: InboundAsk, *, now: datetime) -> InboundReply:
 
 
 def _reply(call: Call) -> InboundReply:
+    return _says(call.agent, call.variables, {"call_uuid": str(call.pk)})
+
+
+def _says(agent: Agent | None, variables: dict[str, str], metadata: dict[str, str]) -> InboundReply:
     return InboundReply(
-        provider_agent_id=call.agent.provider_agent_id if call.agent else None,
-        agent_version=(call.agent.pinned_version or None) if call.agent else None,
-        variables=call.variables,
-        metadata={"call_uuid": str(call.pk)},
+        provider_agent_id=agent.provider_agent_id if agent else None,
+        agent_version=(agent.pinned_version or None) if agent else None,
+        variables=variables,
+        metadata=metadata,
     )
 
 
