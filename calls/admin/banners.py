@@ -133,7 +133,7 @@ def banners(*, now: datetime, may_resume: bool, may_see_events: bool = False) ->
                 "unreachable",
                 Level.ALARM,
                 "signal_disconnected",
-                _("The phone company cannot reach us"),
+                _("Retell cannot reach us"),
                 found.unreachable.sentence,
             )
         )
