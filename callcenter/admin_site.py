@@ -89,11 +89,13 @@ def navigation(request: HttpRequest) -> list[dict[str, Any]]:
                 "badge_variant": "danger",
             }
         )
-    return [
-        work,
-        site.group(request, _("Set-up"), SET_UP, separator=True),
-        site.group(request, _("Administration"), ADMINISTRATION, separator=True),
-    ]
+    rule = site.group(request, _("Administration"), ADMINISTRATION, separator=True)
+    if request.user.has_perm("calls.change_dailycap"):
+        limits = reverse(f"{site.name}:limits")
+        rule["items"].append(
+            {"title": _("Daily limits"), "icon": "production_quantity_limits", "link": limits}
+        )
+    return [work, site.group(request, _("Set-up"), SET_UP, separator=True), rule]
 
 
 def company(request: HttpRequest) -> str:

@@ -23,8 +23,10 @@ from calls.models import (
     CallRequest,
     CallStatus,
     CallStep,
+    CapChange,
     ComparedCall,
     Comparison,
+    DailyCap,
     Direction,
     Gate,
     Lead,
@@ -174,6 +176,10 @@ REFUSED: list[tuple[str, Callable[[], object]]] = [
     # Gates
     ("breaker_is_known", lambda: change(Gate.objects.get_or_create(kind="line")[0], breaker="bent")),
     ("pace_factor_slows", lambda: change(Gate.objects.get_or_create(kind="line")[0], pace_factor=0)),
+    # Daily limits
+    ("cap_kind_is_known", lambda: DailyCap.objects.create(kind="luck")),
+    ("cap_lets_one_pass", lambda: DailyCap.objects.create(kind="calls", most=0)),
+    ("cap_change_kind_is_known", lambda: CapChange.objects.create(kind="luck", changed_at=timezone.now())),
     # Stops
     ("stop_names_what_its_scope_says", lambda: make_stop(scope="moon")),
     ("stop_cause_is_known", lambda: make_stop(cause="weather")),

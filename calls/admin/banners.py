@@ -22,11 +22,13 @@ from calls.admin.events import gone_wrong
 from calls.lifecycle import reachability
 from calls.models import Adoption, Call
 from calls.models.call import INCIDENT
+from calls.models.caps import CapKind
 from calls.models.gate import AccountProblem
 from calls.models.stop import StopCause, StopScope
 
 CACHE_KEY = "calls.admin.banners"
 CACHED_S = 5
+MICROS = 1_000_000
 
 
 class Level(StrEnum):
@@ -70,6 +72,8 @@ class State:
     events_gone_wrong: int
     incidents: int
     catching_up: Adoption | None
+    caps: tuple[dialer.caps.CapState, ...]
+    """Daily limits that are near or reached."""
 
 
 def state(*, now: datetime) -> State:
@@ -90,6 +94,7 @@ def state(*, now: datetime) -> State:
             events_gone_wrong=gone_wrong(now=now),
             incidents=Call.objects.filter(INCIDENT).count(),
             catching_up=dialer.catching_up(),
+            caps=tuple(dialer.caps.pressing(now=now)),
         )
         cache.set(CACHE_KEY, kept, CACHED_S)
     return kept
@@ -118,6 +123,7 @@ def banners(*, now: datetime, may_resume: bool, may_see_events: bool = False) ->
         )
     if found.account.problem:
         shown.append(_account(found.account, may_resume=may_resume))
+    shown += [_cap(each, now) for each in found.caps]
     shown += [
         Banner(
             f"line-{nth}",
@@ -222,6 +228,38 @@ def _stopped(stop: dialer.StopState, *, may_resume: bool) -> Banner:
         link=reverse("admin:calling"),
         link_text=_link(may_resume=may_resume),
     )
+
+
+def _cap(cap: dialer.caps.CapState, now: datetime) -> Banner:
+    used, most = (shown_amount(cap.kind, value) for value in (cap.used, cap.most or 0))
+    known = {"what": CapKind(cap.kind).label, "used": used, "most": most}
+    if cap.level == dialer.caps.Level.REACHED:
+        ends = timezone.localtime(dialer.caps.day_ends(now))
+        return Banner(
+            f"cap-{cap.kind}",
+            Level.ALARM,
+            "production_quantity_limits",
+            _("Today's limit is reached: %(what)s, %(used)s of %(most)s") % known,
+            _("Nothing more goes out until %(when)s. People who ring are answered.")
+            % {"when": date_format(ends, "j M, H:i T")},
+            link=reverse("admin:limits"),
+            link_text=_("See the limits"),
+        )
+    return Banner(
+        f"cap-{cap.kind}",
+        Level.NOTICE,
+        "production_quantity_limits",
+        _("Today's limit is near: %(what)s, %(used)s of %(most)s.") % known,
+        link=reverse("admin:limits"),
+        link_text=_("See the limits"),
+    )
+
+
+def shown_amount(kind: str, value: int | None) -> str:
+    """An amount of a daily limit, with its unit's decimals."""
+    if value is None:
+        return _("no limit")
+    return f"{value / MICROS:,.2f}" if kind == CapKind.MONEY else f"{value:,}"
 
 
 def _account(account: dialer.AccountState, *, may_resume: bool) -> Banner:

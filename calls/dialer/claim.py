@@ -13,7 +13,7 @@ from django.utils.translation import gettext as _
 
 from agents.models import Agent
 from agents.providers.base import PlaceOrder, Provider, ProviderError
-from calls.dialer import adopt, breaker, replay
+from calls.dialer import adopt, breaker, caps, replay
 from calls.dialer.account import room_of
 from calls.dialer.ask import end_unplaced
 from calls.dialer.gate import pace_interval
@@ -39,7 +39,8 @@ class Nothing:
 
 def claim_next(provider: Provider) -> Call | Nothing:
     """1. The capacity gate, so that two dialers do not both take the last slot.
-    2. The stop, the account and the capacity itself. A replay may go on in the slot its call still holds.
+    2. The stop, the account, the capacity itself and the day's limits. A replay may go on in the slot its
+       call still holds, and was counted when it was first sent.
     3. Each line with due calls whose pace and breaker let one go: its gate, then its next call.
     4. What may not be made is moved to when it may, or ended, in the same pass.
     Locked rows are passed over, never waited for. Before all that, one look without any lock: an idle
@@ -64,9 +65,15 @@ def claim_next(provider: Provider) -> Call | Nothing:
         room = Call.objects.holding_slot(now).count() < room_of(capacity, now=now).most
         if not room and not replays:
             return Nothing("capacity", 0.1)
-        due = _claimable(not_stopped(Call.objects.due(now), stops), now) if room else Call.objects.none()
+        spent = caps.reached(capacity, now)
+        if spent and not replays:
+            return Nothing("daily_cap", 0.5)
+        fresh = Call.objects.due(now) if room and not spent else Call.objects.none()
+        due = _claimable(not_stopped(fresh, stops), now)
         again = _claimable(not_stopped(replay.wanted(now), stops), now) if replays else Call.objects.none()
         found = _claim_on_some_line(provider, now, due, again if room else again.filter(slot_until__gt=now))
+        if isinstance(found, Call) and found.sent_at is None:
+            caps.count(capacity)
         if capacity.account_problem and isinstance(found, Call):
             # One call tries; the next only when this one has passed, or another probe has.
             Gate.objects.filter(pk=capacity.pk).update(trial_at=None)

@@ -17,7 +17,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from agents.models import Agent
-from calls.dialer import breaker
+from calls.dialer import breaker, caps
 from calls.dialer.account import Room, room_of
 from calls.dialer.adopt import catching_up
 from calls.dialer.gate import alive
@@ -81,6 +81,7 @@ class Desk:
     agents_full: frozenset[int]
     lines: Mapping[str, Gate]
     catching_up: bool = False
+    cap_reached: bool = False
 
 
 def look(*, now: datetime) -> Desk:
@@ -96,6 +97,7 @@ def look(*, now: datetime) -> Desk:
         stops=in_force(),
         alive=alive(now=now),
         catching_up=catching_up() is not None,
+        cap_reached=any(each.level == caps.Level.REACHED for each in caps.pressing(now=now)),
         account_problem=capacity.account_problem if capacity else "",
         in_use=len(held),
         agents_full=frozenset(pk for pk, most in limits if by_agent[pk] >= (most or 0)),
@@ -135,6 +137,9 @@ def _reason(call: Call, desk: Desk) -> Waiting:
         return Waiting(
             "account_problem", _("The phone company refuses: %(why)s") % {"why": desk.account_problem}
         )
+    if desk.cap_reached:
+        text = _("Today's limit is reached: nothing more goes out today.")
+        return Waiting("daily_cap", text, caps.day_ends(desk.now))
     line = desk.lines.get(call.line)
     resting = _resting(line, desk.now) if line is not None else None
     if resting is not None:

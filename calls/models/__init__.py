@@ -17,6 +17,7 @@ from calls.models.call import (
 )
 from calls.models.call_parts import CallRequest, CallStep, StepKind
 from calls.models.callback import CallBack
+from calls.models.caps import CapChange, DailyCap
 from calls.models.comparison import ComparedCall, Comparison
 from calls.models.do_not_call import DoNotCall
 from calls.models.exports import LeadExport, LeadExportPart
@@ -39,8 +40,10 @@ __all__ = [
     "CallRequest",
     "CallStatus",
     "CallStep",
+    "CapChange",
     "ComparedCall",
     "Comparison",
+    "DailyCap",
     "Direction",
     "Disposition",
     "DoNotCall",

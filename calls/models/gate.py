@@ -66,6 +66,14 @@ class Gate(models.Model):
     ours_then = models.PositiveIntegerField(default=0)
     """How many slots of ours were held when it was asked."""
 
+    # What was spent today (dialer.caps); on the row of kind capacity
+    day = models.DateField(null=True, blank=True)
+    day_calls = models.PositiveIntegerField(default=0)
+    """Claimed in that day: never less than were sent."""
+    day_talked_ms = models.PositiveBigIntegerField(default=0)
+    day_micros = models.PositiveBigIntegerField(default=0)
+    spent_at = models.DateTimeField(null=True, blank=True)
+
     class Meta:
         verbose_name = _("gate")
         verbose_name_plural = _("gates")
