@@ -9,7 +9,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('agents', '0003_gates'),
+        ('agents', '0002_known_at_the_phone_company'),
         ('calls', '0013_stops'),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
