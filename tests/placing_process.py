@@ -66,20 +66,17 @@ def on_the_wire(event: str, kind: str) -> None:
 
 def while_the_answer_is_written(kind: str) -> None:
     """In the transaction that writes it, before its commit."""
-    from calls.dialer import gate, place
+    from django.db import transaction
 
-    def instead() -> None:
-        here(kind)
+    from calls.dialer import place
 
     whole = place.accepted
 
     def accepted(*args: Any) -> None:
-        from django.db import transaction
-
         with transaction.atomic():
             whole(*args)
+            here(kind)
 
-    gate.account_fine = instead
     place.accepted = accepted
 
 

@@ -18,6 +18,7 @@ from django.core.cache import cache
 from django.core.management import call_command
 from django.db import connection, connections
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from agents.models import Agent
@@ -132,6 +133,21 @@ def test_a_call_due_tomorrow_is_looked_up_tomorrow() -> None:
     assert isinstance(claim_next(FarEnd().provider()), Nothing)
     look(FarEnd())
     assert isinstance(claim_next(FarEnd().provider()), Call)
+
+
+@pytest.mark.django_db
+def test_telling_what_many_wait_for_costs_as_many_queries_as_for_one(
+    django_assert_num_queries: Callable[[int], Any],
+) -> None:
+    gate.beat("here", "dialer", now=database_now())
+    waiting_call()
+    with CaptureQueriesContext(connection) as one:
+        dialer.queue_summary(now=timezone.now())
+    for _ in range(4):
+        waiting_call(look_first=True)
+    with django_assert_num_queries(len(one)):
+        summary = dialer.queue_summary(now=timezone.now())
+    assert {code: count for code, _text, count in summary}["catching_up"] == 4
 
 
 @pytest.mark.django_db

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import datetime
 
 import structlog
 from django.db import transaction
@@ -17,9 +17,6 @@ from calls.models import Call, CallStatus, Outcome
 from calls.models.clock import database_now, skips_locked_rows
 
 log = structlog.get_logger(__name__)
-
-TIME_TO_CLAIM = timedelta(seconds=5)
-"""At least so long no next look takes back what this one allowed, however late looks have become."""
 
 
 def recover_next_claim() -> bool:
@@ -64,7 +61,7 @@ def settle_next(provider: Provider, *, now: datetime) -> bool:
         and provider.idempotent
         and schedule.replay_follows(call.looks, answered=found is False, unanswered=call.looks_unanswered)
     ):
-        least = Value(now + TIME_TO_CLAIM, output_field=DateTimeField())
+        least = Value(now + schedule.TIME_TO_CLAIM, output_field=DateTimeField())
         Call.objects.filter(pk=call.pk, status=CallStatus.UNCONFIRMED).update(
             replay_wanted=True, next_look_at=Greatest(F("next_look_at"), least)
         )

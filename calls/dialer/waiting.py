@@ -37,6 +37,7 @@ NEEDED = (
     "our_number",
     "lead",
     "lead__list",
+    "look_first",
 )
 """All of a call that its reason for waiting is told by: there may be tens of thousands."""
 

@@ -15,6 +15,8 @@ REPLAY_WHEN_UNANSWERED = frozenset({45, *AFTER_SENDING[5:]})
 """Looks that are followed by a replay when looks cannot be answered: at 45 s, then every five minutes."""
 REPLAY_UNTIL_S = 3000
 """No replay later after `sent_at` than this: the provider forgets the idempotency key after an hour."""
+TIME_TO_CLAIM = timedelta(seconds=5)
+"""At least so long no next look takes back the replay this one allowed, however late looks have become."""
 UNKNOWN_AFTER_S = 3600
 """How long the provider remembers an idempotency key: then it is unknown, for a person to look at."""
 AFTER_UNKNOWN = (7200, 21600, 43200, 86400)
