@@ -34,6 +34,9 @@ class FarEnd(BaseHTTPRequestHandler):
 
     protocol_version = "HTTP/1.1"
 
+    def do_GET(self) -> None:
+        self._answer(200, {"current_concurrency": 0, "concurrency_limit": 10_000})
+
     def do_POST(self) -> None:
         at = time.monotonic()
         said = json.loads(self.rfile.read(int(self.headers["Content-Length"])) or b"{}")
@@ -42,7 +45,10 @@ class FarEnd(BaseHTTPRequestHandler):
         if self.path.endswith("create-phone-call"):
             ARRIVED[said["metadata"]["call_uuid"]] = at
             status, answer = 201, {"call_id": f"call_{len(ARRIVED)}", "call_status": "registered"}
-        body = json.dumps(answer | {"call_type": "phone_call"}).encode()
+        self._answer(status, answer | {"call_type": "phone_call"})
+
+    def _answer(self, status: int, answer: dict[str, Any]) -> None:
+        body = json.dumps(answer).encode()
         self.send_response(status)
         self.send_header("Content-Type", "application/json")
         self.send_header("Content-Length", str(len(body)))
