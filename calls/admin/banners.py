@@ -276,13 +276,12 @@ def _account(account: dialer.AccountState, *, may_resume: bool) -> Banner:
             "Somebody has to put the credit or the payment method in order there. Calls wait meanwhile; "
             "every few minutes one call tries."
         )
-    said = _("It says: %(problem)s.") % {"problem": account.problem.rstrip(".")}
     return Banner(
         "account",
         Level.ALARM,
         "credit_card_off",
         title,
-        f"{said} {todo}",
+        f"{account.problem.rstrip('.')}. {todo}",
         link=reverse("admin:calling") if may_resume else "",
         link_text=_("It is mended…"),
     )
@@ -300,7 +299,8 @@ def _part(stop: PartStop, nth: int, *, may_resume: bool) -> Banner:
             Level.ALARM,
             "phone_disabled",
             _("%(what)s: the phone company does not allow them") % {"what": stop.what},
-            _("%(why)s Those calls wait. Put it in order there, then resume them here.") % {"why": why},
+            _("%(why)s. Those calls wait. Put it in order there, then resume them here.")
+            % {"why": why.rstrip(".")},
             link=reverse("admin:calling"),
             link_text=_link(may_resume=may_resume),
         )
