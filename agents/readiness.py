@@ -318,9 +318,9 @@ def _introduction(profile: AgentProfile, company_name: str) -> Iterator[Check]:
 
 def _voicemail(profile: AgentProfile) -> Check:
     if profile.voicemail_action:
-        return _green(
-            "voicemail", _("It notices voicemail (%(action)s).") % {"action": profile.voicemail_action}
-        )
+        if profile.voicemail_action == "hangup":
+            return _green("voicemail", _("It notices voicemail and hangs up."))
+        return _green("voicemail", _("It notices voicemail and does what it was told for it."))
     return Check(
         code="voicemail",
         level=Level.AMBER,

@@ -118,7 +118,7 @@ class TestSync:
         for path in ("sync/", f"{agent_named('Clara').pk}/fix/"):
             assert client.post(f"{AGENTS}{path}").status_code == 403
         assert client.get(f"{AGENTS}{agent_named('Ava').pk}/edit/").status_code == 403
-        assert "Fix at the phone company" not in page(client, agent_named("Clara"))
+        assert "Fix at Retell" not in page(client, agent_named("Clara"))
 
 
 class TestReadiness:
