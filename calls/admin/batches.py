@@ -36,7 +36,7 @@ from calls.dialer import Tally, counting
 from calls.eligibility import Verdict
 from calls.models import Call, CallBatch, CallStatus, Lead, Outcome
 from calls.models.batch import BatchState
-from calls.models.call import ACTIVE
+from calls.models.call_words import ACTIVE
 from calls.people import csv_lines
 from calls.templatetags.leads import staff_name
 

@@ -28,7 +28,7 @@ from calls.models import (
     Via,
     hint,
 )
-from calls.models.call import ACTIVE
+from calls.models.call_words import ACTIVE
 from calls.models.clock import database_now
 
 if TYPE_CHECKING:

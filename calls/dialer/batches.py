@@ -29,7 +29,7 @@ from calls.dialer.ask import (
 from calls.eligibility import Decision, decide_many
 from calls.models import Call, CallBatch, CallStatus, Lead, Priority, Via
 from calls.models.batch import BatchState
-from calls.models.call import ACTIVE
+from calls.models.call_words import ACTIVE
 from calls.models.clock import skips_locked_rows
 
 if TYPE_CHECKING:

@@ -20,7 +20,7 @@ from calls.dialer.gate import pace_interval
 from calls.dialer.stops import in_force, not_stopped, stop_state
 from calls.eligibility import Verdict, recheck
 from calls.models import Call, CallStatus, Direction, Gate, Outcome
-from calls.models.call import OPEN
+from calls.models.call_words import OPEN
 from calls.models.clock import database_now, skips_locked_rows
 from calls.models.gate import GateKind
 

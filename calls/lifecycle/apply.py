@@ -28,7 +28,7 @@ from calls.lifecycle import schedule
 from calls.lifecycle.derive import Derived, Fact, derive
 from calls.lifecycle.inbound import new_inbound_call
 from calls.models import Call, CallStatus, Direction, Outcome, Transcript, WebhookEvent
-from calls.models.call import CLIMB
+from calls.models.call_words import CLIMB
 from calls.models.clock import database_now, skips_locked_rows
 from calls.models.webhook_event import EventSource, EventState
 

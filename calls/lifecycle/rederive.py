@@ -19,7 +19,7 @@ from agents.providers.base import Provider, Stage
 from calls.lifecycle.apply import facts_of, fold, meant, told
 from calls.lifecycle.derive import Derived, derive
 from calls.models import Call, CallStatus, Transcript, WebhookEvent
-from calls.models.call import CLIMB
+from calls.models.call_words import CLIMB
 
 BUNCH = 200
 

@@ -3,9 +3,10 @@
 from calls.models.access import ApiKey
 from calls.models.adoption import Adoption, AdoptionCause
 from calls.models.batch import CallBatch
-from calls.models.call import (
+from calls.models.call import Call
+from calls.models.call_parts import CallRequest, CallStep, StepKind
+from calls.models.call_words import (
     AnsweredBy,
-    Call,
     CallStatus,
     Direction,
     Disposition,
@@ -15,7 +16,6 @@ from calls.models.call import (
     Sentiment,
     Via,
 )
-from calls.models.call_parts import CallRequest, CallStep, StepKind
 from calls.models.callback import CallBack
 from calls.models.caps import CapChange, DailyCap
 from calls.models.comparison import ComparedCall, Comparison

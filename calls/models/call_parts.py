@@ -5,7 +5,8 @@ from django.db import models
 from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 
-from calls.models.call import Call, Via
+from calls.models.call import Call
+from calls.models.call_words import Via
 
 
 class CallRequest(models.Model):

@@ -20,7 +20,8 @@ from django.db.models import Aggregate, Count, Q, Sum
 from django.utils.translation import gettext_lazy as _
 
 from calls.models import AnsweredBy, CallStatus, Direction, Disposition, Outcome
-from calls.models.call import ACTIVE, INCIDENT, UNDECIDED
+from calls.models.call import INCIDENT, UNDECIDED
+from calls.models.call_words import ACTIVE
 from calls.stats.period import Period
 
 if TYPE_CHECKING:
