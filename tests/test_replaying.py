@@ -23,7 +23,7 @@ from calls.dialer.replay import permit
 from calls.dialer.settle import settle_next
 from calls.lifecycle import schedule
 from calls.lifecycle.facts import store_webhook
-from calls.models import Call, CallStatus, CallStep, Gate, StepKind, WebhookEvent
+from calls.models import Call, CallStatus, CallStep, Gate, Lead, LeadList, StepKind, WebhookEvent
 from calls.models.clock import database_now
 from tests import factories
 from tests.far_end import FarEnd, says, theirs
@@ -213,6 +213,23 @@ def stop(call: Call, person: User) -> None:
     dialer.stop(by=person, reason="stop", now=timezone.now())
 
 
+def stop_its_agent(call: Call, person: User) -> None:
+    dialer.stop(by=person, reason="stop", now=timezone.now(), target=dialer.Target(agent=call.agent))
+
+
+def stop_its_number(call: Call, person: User) -> None:
+    dialer.stop(by=person, reason="stop", now=timezone.now(), target=dialer.Target(number=call.our_number))
+
+
+def stop_its_list(call: Call, person: User) -> None:
+    shelf = LeadList.objects.create(name="Old customers")
+    Lead.objects.filter(pk=call.lead_id or 0).update(list=shelf)
+    dialer.stop(by=person, reason="stop", now=timezone.now(), target=dialer.Target(lead_list=shelf))
+
+
+STOPS = [stop, stop_its_agent, stop_its_number, stop_its_list]
+
+
 def opt_out(call: Call, person: User) -> None:
     eligibility.opt_out(call.counterpart, reason="asked", source="staff", now=timezone.now(), by=person)
 
@@ -229,7 +246,7 @@ def evidence(call: Call, person: User) -> None:
     Call.objects.filter(pk=call.pk).update(status=CallStatus.PLACED, provider_call_id="call_9")
 
 
-@pytest.mark.parametrize("happens", [stop, opt_out, too_late])
+@pytest.mark.parametrize("happens", [*STOPS, opt_out, too_late])
 def test_no_claim_of_a_replay_against_a_stop_an_opt_out_or_its_time(
     happens: Callable[[Call, User], None], manager: User
 ) -> None:
@@ -240,7 +257,7 @@ def test_no_claim_of_a_replay_against_a_stop_an_opt_out_or_its_time(
     assert isinstance(claim(far), Nothing)
 
 
-@pytest.mark.parametrize("happens", [stop, opt_out, too_late, lease_gone, evidence])
+@pytest.mark.parametrize("happens", [*STOPS, opt_out, too_late, lease_gone, evidence])
 def test_no_permit_for_a_replay_after_something_came_between(
     happens: Callable[[Call, User], None], manager: User
 ) -> None:
