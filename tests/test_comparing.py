@@ -14,6 +14,7 @@ from django.contrib.auth.models import User
 from django.test import Client
 from django.utils import timezone
 
+from agents.phone import pretty
 from agents.providers.base import CallFacts, NotFound, Page, PlaceOrder, Report, Stage, Unclear
 from agents.providers.registry import get_provider
 from agents.sandbox.seeds import NUMBERS
@@ -230,8 +231,9 @@ def test_the_page_shows_what_differed_and_what_was_done(
     assert "17" in client.get("/admin/calls/comparison/").content.decode()
     page = client.get(f"/admin/calls/comparison/{run.pk}/change/").content.decode()
     for said in (
-        call.counterpart, "how it ended: Busy → Talked", "talk time: – → 61.0 s", "cost: 0.0000 → 0.1250",
-        "Corrected here", "Missing at the phone company", "Nothing: only reported", "&lt;script&gt;x",
+        pretty(call.counterpart), "how it ended: Busy → Talked", "talk time: – → 61.0 s",
+        "cost: 0.0000 → 0.1250", "Corrected here",
+        "Missing at the phone company", "Nothing: only reported", "&lt;script&gt;x",
     ):  # fmt: skip
         assert said in page
     assert sign_in(manager).get("/admin/calls/comparison/").status_code == 403

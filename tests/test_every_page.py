@@ -105,7 +105,10 @@ def world(sales: User, manager: User, administrator: User) -> dict[str, Any]:
         file_name=f"{HOSTILE[:100]}.csv",
         content=f"name;phone\n{HOSTILE};+14155550193\n".encode(),
         columns={"name": "name", "phone": "phone"},
-        refused=[{"row": 2, "reason": HOSTILE, "values": {"name": HOSTILE}}],
+        refused_rows=1,
+    )
+    file.refused_parts.create(
+        first_row=0, entries=[{"row": 2, "reason": HOSTILE, "values": {"name": HOSTILE}}]
     )
     key, _secret = make_key(HOSTILE[:80], ["read"], by=administrator)
     stop = dialer.stop(by=sales, reason=HOSTILE, now=now, target=dialer.Target(lead_list=shelf))

@@ -129,7 +129,7 @@ def test_an_import_whose_worker_is_killed_adds_every_row_once(
 
     wait_until(followed, tmp_path)
     job.refresh_from_db()
-    assert (job.row, job.created, job.updated, job.refused) == (ROWS, ROWS, 0, [])
+    assert (job.row, job.created, job.updated, job.refused_rows) == (ROWS, ROWS, 0, 0)
     assert Lead.objects.count() == LeadPhone.objects.count() == ROWS > so_far
     assert Lead.objects.values("external_id").distinct().count() == ROWS
     assert "hx-get" in seen[0]

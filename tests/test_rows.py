@@ -38,6 +38,7 @@ from calls.models import (
     Note,
     Outcome,
     RecordingCopy,
+    RefusedPart,
     SignatureRefusal,
     Stop,
     WebhookEvent,
@@ -128,6 +129,10 @@ def same_part_twice() -> None:
     twice(LeadExportPart.objects.create, export=LeadExport.objects.create(), first_row=0, text="")
 
 
+def same_refused_part_twice() -> None:
+    twice(RefusedPart.objects.create, job=make_import(), first_row=0)
+
+
 def twice(make: Callable[..., object], **fields: Any) -> None:
     make(**fields)
     make(**fields)
@@ -213,6 +218,7 @@ REFUSED: list[tuple[str, Callable[[], object]]] = [
     ("one_part_per_row_of_an_export", same_part_twice),
     ("copy_state_is_known", lambda: make_copy(state="odd")),
     ("kept_copy_has_a_checksum", lambda: make_copy(state="kept")),
+    ("one_refused_part_per_bunch", same_refused_part_twice),
     ("import_state_is_known", lambda: change(make_import(), state="odd")),
     # Facts
     ("calls_webhookevent.key", lambda: twice(make_event, key="same")),

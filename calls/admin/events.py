@@ -269,7 +269,11 @@ class WebhookEventAdmin(ReadOnlyMixin, ModelAdmin):
         if not self.has_replay_permission(request):
             raise PermissionDenied
         local = timezone.localtime()
-        first = {"since": (local - RECENT).strftime(MOMENT), "until": local.strftime(MOMENT)}
+        first = {
+            "since": (local - RECENT).strftime(MOMENT),
+            "until": local.strftime(MOMENT),
+            "which": "trouble",
+        }
         form = RangeForm(request.POST or None, initial=first)
         count = None
         if request.method == "POST" and form.is_valid():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import islice
 from typing import Any
 
 import phonenumbers
@@ -104,7 +105,7 @@ class LeadImportAdmin(ReadOnlyMixin, OwnRowsMixin, ModelAdmin):
         "rows",
         "created",
         "updated",
-        "refused_count",
+        "refused_rows",
     ]
     list_select_related = ["created_by"]
     list_per_page = 50
@@ -116,10 +117,6 @@ class LeadImportAdmin(ReadOnlyMixin, OwnRowsMixin, ModelAdmin):
 
     def get_queryset(self, request: HttpRequest) -> Any:
         return super().get_queryset(request).defer("content")
-
-    @admin.display(description=gettext_lazy("refused"))
-    def refused_count(self, job: LeadImport) -> int:
-        return len(job.refused)
 
     def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return bool(request.user.has_perm("calls.import_lead"))
@@ -260,7 +257,7 @@ class LeadImportAdmin(ReadOnlyMixin, OwnRowsMixin, ModelAdmin):
     def refused_file(self, request: HttpRequest, object_id: str) -> StreamingHttpResponse:
         job = self.job_or_404(request, object_id)
         answer = StreamingHttpResponse(
-            csv_lines(refused_rows(job.refused)), content_type="text/csv; charset=utf-8"
+            csv_lines(refused_rows(list(job.refused))), content_type="text/csv; charset=utf-8"
         )
         answer["Content-Disposition"] = f'attachment; filename="refused-{job.pk}.csv"'
         return answer
@@ -271,7 +268,7 @@ def result_facts(job: LeadImport) -> dict[str, Any]:
         "job": job,
         "percent": 100 * job.row // job.rows if job.rows else 100,
         "alive": job.state in (ImportState.CONFIRMED, ImportState.RUNNING),
-        "only_opted_out": max(0, job.row - job.created - job.updated - len(job.refused)),
-        "refused": job.refused[:SHOWN],
+        "only_opted_out": max(0, job.row - job.created - job.updated - job.refused_rows),
+        "refused": list(islice(job.refused, SHOWN)),
         "shown_most": SHOWN,
     }

@@ -22,7 +22,7 @@ from calls.models.comparison import ComparedCall, Comparison
 from calls.models.do_not_call import DoNotCall
 from calls.models.exports import LeadExport, LeadExportPart
 from calls.models.gate import Gate, Heartbeat
-from calls.models.imports import LeadImport
+from calls.models.imports import LeadImport, RefusedPart
 from calls.models.lead import Lead, LeadList, LeadPhone, LeadStatus, NextAction, Note, PhoneState, ZoneSource
 from calls.models.recording import RecordingCopy
 from calls.models.stop import Stop
@@ -64,6 +64,7 @@ __all__ = [
     "PhoneState",
     "Priority",
     "RecordingCopy",
+    "RefusedPart",
     "Sentiment",
     "SignatureRefusal",
     "StepKind",

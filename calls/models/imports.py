@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+from collections.abc import Iterator
+from typing import Any
+
 from django.conf import settings
 from django.db import models
 from django.db.models import Q
@@ -7,6 +10,7 @@ from django.utils.translation import gettext_lazy as _
 
 
 def no_rows() -> list[dict[str, object]]:
+    """The first migration names it."""
     return []
 
 
@@ -51,8 +55,7 @@ class LeadImport(models.Model):
     row = models.PositiveIntegerField(_("rows done"), default=0)
     created = models.PositiveIntegerField(_("new"), default=0)
     updated = models.PositiveIntegerField(_("updated"), default=0)
-    refused = models.JSONField(_("refused"), default=no_rows, blank=True)
-    """[{row, reason, values}]"""
+    refused_rows = models.PositiveIntegerField(_("refused"), default=0)
     lease_until = models.DateTimeField(null=True, blank=True)
     finished_at = models.DateTimeField(_("finished"), null=True, blank=True)
     problem = models.TextField(_("problem"), blank=True)
@@ -67,3 +70,29 @@ class LeadImport(models.Model):
 
     def __str__(self) -> str:
         return self.file_name
+
+    @property
+    def refused(self) -> Iterator[dict[str, Any]]:
+        """{row, reason, values} of each refused row, in order; a part in memory at a time."""
+        for entries in self.refused_parts.values_list("entries", flat=True).iterator(chunk_size=20):
+            yield from entries
+
+
+class RefusedPart(models.Model):
+    """What one bunch of an import refused, so that no bunch writes again what those before it did."""
+
+    job = models.ForeignKey(LeadImport, on_delete=models.CASCADE, related_name="refused_parts")
+    first_row = models.PositiveIntegerField()
+    entries = models.JSONField(default=list)
+    """[{row, reason, values}]"""
+
+    class Meta:
+        verbose_name = _("refused rows of an import")
+        verbose_name_plural = _("refused rows of imports")
+        ordering = ["first_row"]
+        constraints = [
+            models.UniqueConstraint(fields=["job", "first_row"], name="one_refused_part_per_bunch")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.job_id}: {self.first_row}"

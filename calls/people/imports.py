@@ -18,7 +18,7 @@ from django.db.models import F, Q
 from django.utils.translation import gettext as _
 
 from calls import eligibility
-from calls.models import LeadImport
+from calls.models import LeadImport, RefusedPart
 from calls.models.clock import ClockNow
 from calls.models.do_not_call import DoNotCallSource
 from calls.models.imports import ImportState
@@ -30,7 +30,7 @@ from calls.people.rows import Row, read_rows
 IN_REQUEST = 2_000
 """Rows imported while whoever confirmed waits; more go to a worker."""
 PREVIEW_ROWS = 5_000
-BUNCH = 100
+BUNCH = 50
 """The most rows a transaction. On SQLite nobody else can write meanwhile, so one that took long is
 followed by a smaller one."""
 FIRST_BUNCH = 25
@@ -201,7 +201,8 @@ def _write_bunch(job: LeadImport, rows: Sequence[Row], *, now: datetime) -> None
         "lease_until": ClockNow() + LEASE,
     }
     if refused:
-        done["refused"] = [*LeadImport.objects.values_list("refused", flat=True).get(pk=job.pk), *refused]
+        RefusedPart.objects.create(job=job, first_row=job.row, entries=refused)
+        done["refused_rows"] = F("refused_rows") + len(refused)
     if not LeadImport.objects.filter(pk=job.pk, state=ImportState.RUNNING, row=job.row).update(**done):
         raise Overtaken
     job.row += len(rows)
