@@ -220,6 +220,18 @@ def test_no_field_name_of_a_provider_leaves_its_home() -> None:
     assert said == []
 
 
+def test_no_file_is_longer_than_one_reads() -> None:
+    """450 lines; migrations are written once and read by Django."""
+    files = [
+        path
+        for folder in (*OURS, "tests", "templates", "docs")
+        for path in (ROOT / folder).rglob("*")
+        if path.suffix in {".py", ".html", ".md", ".css"} and "migrations" not in path.parts
+    ]
+    assert len(files) > 300
+    assert [str(path) for path in files if path.read_text(encoding="utf-8").count("\n") > 450] == []
+
+
 def test_signals_of_our_own_are_not_used() -> None:
     used = [
         f"{module}:{line} imports {name}"
