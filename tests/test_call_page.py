@@ -229,6 +229,14 @@ def test_a_call_on_the_line_can_be_hung_up(desk: Client) -> None:
     assert call.hang_up_at is not None
 
 
+def test_hanging_up_stands_before_the_end_it_brought(desk: Client) -> None:
+    call = make_call("ended", disconnection_reason="manual_stopped")
+    assert call.ended_at is not None
+    Call.objects.filter(pk=call.pk).update(hang_up_at=call.ended_at + timedelta(seconds=5))
+    shown = page(desk, call)
+    assert shown.index("Told to hang up") < shown.index("Ended after")
+
+
 def test_call_again_queues_a_new_call_and_goes_to_its_page(desk: Client) -> None:
     call = make_call("ended")
     answer = press(desk, call, "call-again")

@@ -209,10 +209,12 @@ def _placed(call: Call) -> Iterator[Step]:
             )
         yield Step(call.placed_at, "call_made", _("The phone company is calling"), _there(call))
     yield Step(call.answered_at, "phone_in_talk", _picked_up(call))
-    if call.hang_up_at:
-        yield Step(call.hang_up_at, "call_end", _("Told to hang up"), call.cancel_reason)
-    elif call.cancel_requested_at:
+    if call.cancel_requested_at:
         yield Step(call.cancel_requested_at, "cancel", _("Cancelled"), call.cancel_reason)
+    elif call.hang_up_at:
+        # Once the phone company was told, the column holds when to tell it again.
+        told = min(call.hang_up_at, call.ended_at or call.updated_at)
+        yield Step(told, "call_end", _("Told to hang up"), call.cancel_reason)
 
 
 def _there(call: Call) -> str:
