@@ -44,6 +44,14 @@ def wheel_programs() -> Path:
     return programs
 
 
+def any_programs() -> Path:
+    """Debian's or else the wheel's. Raises NoServer."""
+    try:
+        return debian_programs()
+    except NoServer:
+        return wheel_programs()
+
+
 class Cluster:
     """`with Cluster(debian_programs()) as server:` runs one; `server.url` is its DATABASE_URL."""
 

@@ -24,7 +24,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from tests.postgres import Cluster, NoServer, debian_programs, wheel_programs  # noqa: E402
+from tests.postgres import Cluster, NoServer, any_programs, debian_programs, wheel_programs  # noqa: E402
 
 PROGRAMS = Path(sys.executable).parent
 PYTHON = sys.executable
@@ -138,6 +138,10 @@ def browser() -> None:
 
 def storm() -> None:
     """Calls on real processes that are killed and frozen; at 20,000 calls it is `make storm`."""
+    try:
+        any_programs()
+    except NoServer as reason:
+        raise LeftOut(str(reason)) from reason
     run(PYTHON, "-m", "tests.storm", "--calls", "300", "--engine", "postgresql")
     run(PYTHON, "-m", "tests.storm", "--calls", "60", "--engine", "sqlite")
 

@@ -59,6 +59,11 @@ class Plan:
         return 2 if self.engine == "postgresql" else 1
 
     @property
+    def compared_within_s(self) -> float:
+        """Once an hour, by our waiting times; longer when a killed dialer's lease has to run out first."""
+        return 2 * 3600 * self.look_factor + 150
+
+    @property
     def remembers_keys_s(self) -> float:
         """The network forgets idempotency keys as early, measured in our waiting times, as the real one."""
         return 3600 * self.look_factor

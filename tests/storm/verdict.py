@@ -148,6 +148,13 @@ def _in_chunks[One](found: Iterable[One]) -> Iterable[list[One]]:
     yield group
 
 
+def unheard_of(ledger: Ledger) -> bool:
+    """Whether the network has a call of ours without any row here."""
+    there = {entry["call_id"] for entry in ledger.calls if entry["agent_id"]}
+    ids = Call.objects.exclude(provider_call_id="").values_list("provider_call_id", flat=True)
+    return not there <= set(ids.iterator(chunk_size=CHUNK))
+
+
 def _invented(known: set[str]) -> Line:
     """Rows that say a telephone rang which the network never rang."""
     line = Line("calls of ours that the network does not have")

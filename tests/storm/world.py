@@ -22,7 +22,7 @@ import httpx
 
 from callcenter.demo.home import free_port
 from callcenter.demo.supervisor import Child, Part
-from tests.postgres import Cluster, NoServer, debian_programs, wheel_programs
+from tests.postgres import Cluster, any_programs
 from tests.run import clean_environment
 from tests.storm.memory import Memory
 from tests.storm.plan import Plan
@@ -68,14 +68,6 @@ class Process:
             return self.sign in log.read()
 
 
-def programs() -> Path:
-    """Debian's PostgreSQL or else the wheel's. Raises NoServer."""
-    try:
-        return debian_programs()
-    except NoServer:
-        return wheel_programs()
-
-
 class World:
     """`with World(plan) as world:` has database and folder; the processes are started one by one.
 
@@ -101,7 +93,7 @@ class World:
         if self.plan.engine == "postgresql":
             # So that the moment of each opt-out's commit can be asked for afterwards.
             settings = {"track_commit_timestamp": "on", "log_min_messages": "fatal"}
-            self._cluster = self._stack.enter_context(Cluster(programs(), settings=settings))
+            self._cluster = self._stack.enter_context(Cluster(any_programs(), settings=settings))
             url = self._cluster.url.removesuffix("callcenter") + "postgres"
         web, sandbox = free_port(), free_port()
         self.web_url, self.sandbox_url = f"http://127.0.0.1:{web}", f"http://127.0.0.1:{sandbox}"
@@ -211,14 +203,16 @@ class World:
             self._trouble(process)
             process.dead_since = now
 
-    def wait(self, condition: Callable[[], bool], seconds: float) -> bool:
-        """Look after everybody until `condition` holds. False: not in time."""
+    def wait(self, condition: Callable[[], bool], seconds: float, *, every_s: float = 0.1) -> bool:
+        """Look after everybody until `condition`, asked `every_s`, holds. False: not in time."""
         until = time.monotonic() + seconds
         while not condition():
             if time.monotonic() > until:
                 return False
-            self.look()
-            time.sleep(0.1)
+            ask_again_at = time.monotonic() + every_s
+            while time.monotonic() < ask_again_at:
+                self.look()
+                time.sleep(0.1)
         return True
 
     def all_up(self) -> bool:
