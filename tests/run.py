@@ -143,7 +143,7 @@ def storm() -> None:
     except NoServer as reason:
         raise LeftOut(str(reason)) from reason
     run(PYTHON, "-m", "tests.storm", "--calls", "300", "--engine", "postgresql")
-    run(PYTHON, "-m", "tests.storm", "--calls", "60", "--engine", "sqlite")
+    run(PYTHON, "-m", "tests.storm", "--calls", "40", "--engine", "sqlite")
 
 
 def other_python() -> None:

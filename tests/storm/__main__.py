@@ -17,6 +17,7 @@ import django
 from tests.storm.plan import Plan, plan_for
 from tests.storm.world import World
 
+MOST_CALLS = 38_000
 ROOT = Path(__file__).resolve().parent.parent.parent
 
 
@@ -27,6 +28,8 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--engine", choices=("postgresql", "sqlite"), default="postgresql")
     parser.add_argument("--keep", action="store_true", help="keep logs and database also when all is well")
     given = parser.parse_args(arguments)
+    if not 20 <= given.calls <= MOST_CALLS:
+        parser.error(f"--calls must be between 20 and {MOST_CALLS}: each person has a number of their own")
     plan = plan_for(given.calls, given.seed, given.engine)
     os.chdir(ROOT)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))

@@ -60,9 +60,11 @@ class Memory:
         names = list(dict.fromkeys(life.name for life in self.lives.values()))
         for name in names:
             mine = [life for life in self.lives.values() if life.name == name]
-            longest = max(mine, key=lambda life: (life.lasted_s, life.most_mb))
-            grew = max((life.grew_mb for life in mine), default=0.0)
             cpu_s, most_mb = sum(life.cpu_s for life in mine), max(life.most_mb for life in mine)
+            # Not the small one that only looks after the others.
+            working = [life for life in mine if life.most_mb > most_mb / 2]
+            longest = max(working, key=lambda life: life.lasted_s)
+            grew = max((life.grew_mb for life in mine), default=0.0)
             yield (
                 f"{name:<12} {len(mine):>4} lives {cpu_s:7.1f} s of cpu  most {most_mb:6.1f} MB"
                 f"  grew at most {grew:+6.1f} MB  (longest life {longest.lasted_s:.0f} s:"
