@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import hypothesis
 import pytest
 from django.conf import LazySettings, settings
 from django.contrib.auth.models import Group, User
@@ -55,6 +56,11 @@ def pytest_configure(config: pytest.Config) -> None:
     settings.RETELL_BASE_URL = NOBODY_THERE
     settings.PUBLIC_BASE_URL = "http://testserver"
     settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+    # How fast a test runs says how busy the machine is, and nothing about what it tests.
+    hypothesis.settings.register_profile(
+        "any machine", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+    )
+    hypothesis.settings.load_profile("any machine")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

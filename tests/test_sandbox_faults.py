@@ -326,7 +326,8 @@ def test_the_ledger_is_read_page_by_page(sandbox: Sandbox, client: Retell, recei
     assert {(webhook["status"], webhook["attempt"]) for webhook in webhooks} == {(204, 1)}
     assert "body" not in webhooks[0]
     (dropped,) = sandbox.book("dropped")
-    assert (dropped["event"], dropped["call_id"]) == ("call_ended", calls[0]["call_id"])
+    assert dropped["event"] == "call_ended"
+    assert dropped["call_id"] in {call["call_id"] for call in calls}  # whichever ended first
 
 
 @pytest.mark.parametrize("part", ["?after=-1", "?limit=0", "?limit=100000", "?after=x"])
