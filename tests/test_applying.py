@@ -8,6 +8,8 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from agents.models import Agent
@@ -200,6 +202,30 @@ def test_an_inbound_call_to_one_of_our_numbers_makes_its_row_and_finds_the_perso
     call = Call.objects.get()
     assert (call.direction, call.lead, call.counterpart) == (Direction.INBOUND, lead, "+14155550131")
     assert call.status == CallStatus.IN_PROGRESS
+
+
+@pytest.mark.postgresql
+@pytest.mark.parametrize("way", WAYS)
+def test_the_row_of_an_inbound_call_that_another_process_made_first_is_locked_before_it_is_folded(
+    postgresql: None, way: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ours = factories.make_number()
+    theirs_first = factories.make_call(
+        status=CallStatus.PLACED, direction=Direction.INBOUND, counterpart="+14155550131"
+    )
+
+    def lost_the_race(**_: Any) -> Call:
+        Call.objects.filter(pk=theirs_first.pk).update(provider_call_id="call_1")
+        return Call.objects.get(pk=theirs_first.pk)
+
+    monkeypatch.setattr(applying, "new_inbound_call", lost_the_race)
+    tell("call_started", direction="inbound", to_number=ours.number, from_number="+14155550131")
+    with CaptureQueriesContext(connection) as asked:
+        WAYS[way](now=timezone.now())
+    statements = [query["sql"] for query in asked]
+    made = next(n for n, sql in enumerate(statements) if sql.startswith('UPDATE "calls_call"'))
+    folded = next(n for n, sql in enumerate(statements) if n > made and sql.startswith('UPDATE "calls_call"'))
+    assert any('"calls_call"' in sql and "FOR UPDATE" in sql for sql in statements[made:folded])
 
 
 def test_never_call_me_again_cancels_what_waits_and_stays(apply: Apply) -> None:

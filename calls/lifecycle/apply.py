@@ -180,7 +180,7 @@ def _find_call(event: WebhookEvent, facts: CallFacts, *, now: datetime) -> Call 
     ours = PhoneNumber.objects.filter(number=facts.to_number).first()
     if ours is None:
         return None
-    return new_inbound_call(
+    made = new_inbound_call(
         counterpart=facts.from_number,
         ours=ours,
         provider_call_id=facts.provider_call_id,
@@ -188,6 +188,9 @@ def _find_call(event: WebhookEvent, facts: CallFacts, *, now: datetime) -> Call 
         provider_agent_id=facts.provider_agent_id or "",
         now=facts.started_at or now,
     )
+    # The race for this row may have been lost to another process, which folds later facts meanwhile:
+    # without the lock this one would write its older ones over them.
+    return locked.get(pk=made.pk)
 
 
 def _tell_incident(call: Call, other: str) -> None:
