@@ -85,7 +85,8 @@ def plan_for(calls: int, seed: int, engine: str) -> Plan:
     if calls <= 1000:
         return Plan(
             calls=calls, seed=seed, engine=engine, look_factor=0.03, kill_every_s=4.0,
-            database_restart_every_s=15.0, longest_freeze_s=6.0, stop_lasts_s=2.5, batch_size=max(20, calls // 4),
+            database_restart_every_s=15.0, longest_freeze_s=6.0, stop_lasts_s=2.5,
+            batch_size=max(20, calls // 4),
         )  # fmt: skip
     return Plan(
         calls=calls, seed=seed, engine=engine, kill_every_s=8.0, database_restart_every_s=180.0, rest_s=300.0
