@@ -76,8 +76,20 @@ def manage(*arguments: str, **variables: str) -> None:
         )
 
 
-def pytest(database: str, *arguments: str, python: str | Path = PYTHON) -> None:
-    run(python, "-m", "pytest", "-q", "-n", WORKERS, *arguments, DATABASE_URL=database)
+def pytest(database: str, *arguments: str, python: str | Path = PYTHON, **variables: str) -> None:
+    run(
+        python,
+        "-m",
+        "pytest",
+        "-q",
+        "-n",
+        WORKERS,
+        "--dist",
+        "worksteal",
+        *arguments,
+        DATABASE_URL=database,
+        **variables,
+    )
 
 
 def pytest_on_sqlite(*arguments: str, python: str | Path = PYTHON) -> None:
@@ -119,7 +131,8 @@ def _postgresql(programs: Callable[[], Path]) -> None:
     except NoServer as reason:
         raise LeftOut(str(reason)) from reason
     with Cluster(found) as server:
-        pytest(server.url, "-m", "not browser")
+        # What asks no database has passed on SQLite.
+        pytest(server.url, "-m", "not browser", ONLY_WITH_DATABASE="1")
 
 
 def wheel_postgresql() -> None:
@@ -162,7 +175,7 @@ def other_python() -> None:
         run(python, "-m", "venv", folder)
         inside = Path(folder) / "bin" / "python"
         run(inside, "-m", "pip", "install", "-q", "--disable-pip-version-check", "-r", "requirements-dev.txt")
-        pytest_on_sqlite("-m", "not browser", python=inside)
+        pytest_on_sqlite("-m", "not browser and not long", python=inside)
 
 
 STEPS: dict[str, Callable[[], None]] = {

@@ -15,7 +15,11 @@ from tests.placing_process import TIMEOUT_S
 from tests.test_dialer_process import agent, all_final, ask, run_dialers, wait_until
 
 __all__ = ["agent", "run_dialers"]
-pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("around_the_clock")]
+pytestmark = [
+    pytest.mark.long,
+    pytest.mark.django_db(transaction=True),
+    pytest.mark.usefixtures("around_the_clock"),
+]
 TOLD_NOTHING = {"webhook_drop": {"probability": 1}}
 PEOPLE = ("101", "106", "109")
 

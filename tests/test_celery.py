@@ -26,6 +26,7 @@ from tests.factories import fiction_number
 from tests.rabbitmq import Broker, NoBroker
 
 pytestmark = [
+    pytest.mark.long,
     # Several machines means PostgreSQL: SQLite is for one.
     pytest.mark.postgresql,
     pytest.mark.django_db(transaction=True),

@@ -37,6 +37,7 @@ def demo(*arguments: str) -> subprocess.CompletedProcess[str]:
     )
 
 
+@pytest.mark.long
 def test_calls_through_everything_end_as_the_ledger_says() -> None:
     ran = demo("--smoke", str(SMOKE_CALLS))
     assert ran.returncode == 0, ran.stdout + ran.stderr

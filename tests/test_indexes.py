@@ -31,7 +31,11 @@ from calls.people import tasks
 from tests import factories
 from tests.far_end import FarEnd
 
-pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("around_the_clock")]
+pytestmark = [
+    pytest.mark.long,
+    pytest.mark.django_db(transaction=True),
+    pytest.mark.usefixtures("around_the_clock"),
+]
 
 # SQLite chooses by the shape of a question rather than by counts, and inserts these rows ten times slower.
 MANY = {"postgresql": (100_000, 20_000), "sqlite": (4_000, 2_000)}

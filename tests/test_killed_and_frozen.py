@@ -18,6 +18,7 @@ from tests.test_dialer_process import agent, all_final, ask, run_dialers, wait_u
 
 __all__ = ["agent", "run_dialers"]
 pytestmark = [
+    pytest.mark.long,
     pytest.mark.django_db(transaction=True),
     pytest.mark.usefixtures("around_the_clock"),
     pytest.mark.skipif("not __import__('sys').platform.startswith('linux')", reason="reads /proc"),

@@ -24,7 +24,7 @@ from calls.people import confirm, export_jobs, tasks
 from tests.conftest import API_KEY
 from tests.factories import fiction_number
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.long, pytest.mark.django_db(transaction=True)]
 ROOT = Path(__file__).resolve().parent.parent
 ROWS = 4_000
 Start = Callable[[], subprocess.Popen[bytes]]

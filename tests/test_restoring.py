@@ -38,7 +38,7 @@ from tests.test_claiming import waiting_call
 from tests.test_dialer_process import agent, all_final, ask, run_dialers, wait_until
 
 __all__ = ["agent", "run_dialers"]
-pytestmark = [pytest.mark.usefixtures("around_the_clock")]
+pytestmark = [pytest.mark.long, pytest.mark.usefixtures("around_the_clock")]
 UUID = "6b0f2f4e-3f0b-4a6b-9f0a-0123456789ab"
 
 
