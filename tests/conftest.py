@@ -72,6 +72,9 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         elsewhere = [item for item in items if item.get_closest_marker("postgresql")]
         config.hook.pytest_deselected(items=elsewhere)
         items[:] = [item for item in items if item not in elsewhere]
+    # Where a browser was started an event loop goes on running, which tests after it would stumble over.
+    if unmarked := [item.nodeid for item in items if "browser" in item.path.parts and not _drives(item)]:
+        raise pytest.UsageError(f"not marked as driving a browser: {', '.join(unmarked)}")
     if os.environ.get("ONLY_WITH_DATABASE"):
         others = [item for item in items if not _asks_a_database(item)]
         config.hook.pytest_deselected(items=others)
@@ -83,6 +86,10 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         if options.get("transaction") or fixtures & {"transactional_db", "live_server"}:
             options |= {"transaction": True, "serialized_rollback": True}
             item.add_marker(pytest.mark.django_db(**options), append=False)
+
+
+def _drives(item: pytest.Item) -> bool:
+    return item.get_closest_marker("browser") is not None
 
 
 def _asks_a_database(item: pytest.Item) -> bool:

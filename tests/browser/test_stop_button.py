@@ -17,6 +17,8 @@ from tests import factories
 if TYPE_CHECKING:
     from playwright.sync_api import Page
 
+pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
+
 OpenPage = Callable[..., "Page"]
 PHONE = {"width": 390, "height": 844}
 
