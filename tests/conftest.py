@@ -73,7 +73,9 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         config.hook.pytest_deselected(items=elsewhere)
         items[:] = [item for item in items if item not in elsewhere]
     # Where a browser was started an event loop goes on running, which tests after it would stumble over.
-    if unmarked := [item.nodeid for item in items if "browser" in item.path.parts and not _drives(item)]:
+    if unmarked := [
+        item.nodeid for item in items if item.path.parent.name == "browser" and not _drives(item)
+    ]:
         raise pytest.UsageError(f"not marked as driving a browser: {', '.join(unmarked)}")
     if os.environ.get("ONLY_WITH_DATABASE"):
         others = [item for item in items if not _asks_a_database(item)]
