@@ -104,12 +104,12 @@ def test_a_yes_that_cannot_be_read_is_looked_up(
 def test_a_provider_that_cannot_be_asked_is_sent_the_same_request_and_rings_once(
     agent: Agent, sandbox: Any, run_dialers: Callable[..., Any]
 ) -> None:
-    sandbox.control("faults", create_hang_after={"next": 1, "seconds": 20}, **TOLD_NOTHING)
+    # Every question fails, and every request for a call is taken: the first without an answer.
+    never_asked = {"read_429": {"probability": 1}}
+    sandbox.control("faults", create_hang_after={"next": 1, "seconds": 20}, **never_asked, **TOLD_NOTHING)
     call = ask(agent, "109")
     run_dialers()
     wait_until(lambda: Call.objects.get(pk=call.pk).status == CallStatus.UNCONFIRMED)
-    # From here on every question fails, and every request for a call is taken.
-    sandbox.control("faults", read_429={"probability": 1})
     wait_until(placed)
     sandbox.control("faults", read_429=None)
     wait_until(lambda: Call.objects.get(pk=call.pk).status == CallStatus.ENDED)
