@@ -14,7 +14,6 @@ from typing import Any
 import pytest
 from celery import Celery
 from django.contrib.auth.models import User
-from django.db import connection
 
 from calls import people
 from calls.models import Heartbeat, Lead, LeadImport
@@ -22,6 +21,7 @@ from calls.models.clock import ClockNow
 from calls.models.imports import ImportState
 from calls.people import tasks
 from tests.conftest import API_KEY, in_ci
+from tests.database import database_url
 from tests.factories import fiction_number
 from tests.rabbitmq import Broker, NoBroker
 
@@ -69,12 +69,9 @@ def waiting(app: Celery) -> int:
 @pytest.fixture
 def start_worker(broker: str, tmp_path: Path) -> Iterator[Start]:
     """`make worker` as an operator runs it, in a process group of its own."""
-    database = connection.settings_dict
-    where = f"{database['HOST']}:{database['PORT']}" if database["PORT"] else f"/{database['HOST']}"
-    host = "@/" + where.lstrip("/") if database["HOST"].startswith("/") else f"@{where}"
     environment = {
         **os.environ,
-        "DATABASE_URL": f"postgresql://{database['USER']}:{database['PASSWORD']}{host}/{database['NAME']}",
+        "DATABASE_URL": database_url(),
         "CELERY_BROKER_URL": broker,
         "SECRET_KEY": "only-for-this-test-0123456789",
         "ALLOWED_HOSTS": "testserver",

@@ -86,7 +86,8 @@ def years_of_calls(db: None) -> None:
     )  # fmt: skip
     multiply(
         ended, calls, id=new_id(), provider_call_id="'call_' || i", requested_at=ago(75), updated_at=ago(75),
-        claimed_at=ago(75), counterpart=fiction(),
+        claimed_at=ago(75), sent_at=ago(75), placed_at=ago(75), answered_at=ago(75), ended_at=ago(75),
+        counterpart=fiction(),
     )  # fmt: skip
     waits = factories.make_call(
         CallStatus.QUEUED, lead=lead, agent=agent, counterpart="+14155550102", due_at=now + timedelta(days=1),

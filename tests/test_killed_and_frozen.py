@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 from django.conf import LazySettings
-from django.db import connection
 
 from agents.models import Agent
 from calls.models import Call, CallStatus, Priority
 from tests.conftest import API_KEY
+from tests.database import database_url
 from tests.placing_process import TIMEOUT_S, Nursery
 from tests.test_dialer_process import agent, all_final, ask, run_dialers, wait_until
 
@@ -54,16 +54,6 @@ def nursery(sandbox: Any, transactional_db: None) -> Iterator[Nursery]:
     processes = Nursery(sandbox_url=sandbox.url, api_key=API_KEY, database_url=database_url())
     yield processes
     processes.end()
-
-
-def database_url() -> str:
-    known = connection.settings_dict
-    if connection.vendor == "sqlite":
-        return f"sqlite:///{known['NAME']}"
-    login = known["USER"] + (f":{known['PASSWORD']}" if known["PASSWORD"] else "")
-    if str(known["HOST"]).startswith("/"):
-        return f"postgresql://{login}@/{known['NAME']}?host={known['HOST']}"
-    return f"postgresql://{login}@{known['HOST']}:{known['PORT'] or 5432}/{known['NAME']}"
 
 
 def creates_of(sandbox: Any, call: Call) -> list[str]:

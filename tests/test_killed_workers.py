@@ -15,30 +15,19 @@ from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
-from django.db import connection
 from django.test import Client
 
 from calls.models import Lead, LeadExport, LeadImport, LeadPhone
 from calls.models.clock import ClockNow
 from calls.people import confirm, export_jobs, tasks
 from tests.conftest import API_KEY
+from tests.database import database_url
 from tests.factories import fiction_number
 
 pytestmark = [pytest.mark.long, pytest.mark.django_db(transaction=True)]
 ROOT = Path(__file__).resolve().parent.parent
 ROWS = 4_000
 Start = Callable[[], subprocess.Popen[bytes]]
-
-
-def database_url() -> str:
-    given = connection.settings_dict
-    if connection.vendor == "sqlite":
-        return f"sqlite:///{given['NAME']}"
-    host = given["HOST"]
-    where = f"%2F{host[1:].replace('/', '%2F')}" if host.startswith("/") else host
-    password = f":{given['PASSWORD']}" if given["PASSWORD"] else ""
-    port = f":{given['PORT']}" if given["PORT"] else ""
-    return f"postgresql://{given['USER']}{password}@{where}{port}/{given['NAME']}"
 
 
 @pytest.fixture
