@@ -15,6 +15,7 @@ from django.utils.csp import CSP
 from django.utils.translation import gettext_lazy as _
 
 from callcenter import logs
+from callcenter.pool import only_living
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 env = environ.Env()
@@ -171,7 +172,13 @@ def database(url: str) -> dict[str, Any]:
             " -c lock_timeout=5000 -c TimeZone=UTC",
             "application_name": "callcenter",
             # Its own pauses between attempts double up to minutes; a database that is back is used at once.
-            "pool": {"min_size": 0, "max_size": 12, "timeout": 10, "reconnect_timeout": 2},
+            "pool": {
+                "min_size": 0,
+                "max_size": 12,
+                "timeout": 10,
+                "reconnect_timeout": 2,
+                "check": only_living,
+            },
         }
     )
     config["CONN_HEALTH_CHECKS"] = True

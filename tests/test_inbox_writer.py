@@ -97,6 +97,10 @@ def test_a_database_that_is_away_is_said_and_not_waited_for(
 @pytest.mark.postgresql
 def test_a_database_that_came_back_is_written_to_again(writer: GroupWriter) -> None:
     writer.store(event(1))
+    # Many idle connections, all of which die: the pool must not try one after the other.
+    lent = [connection.pool.getconn() for _ in range(8)]
+    for each in lent:
+        connection.pool.putconn(each)
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
