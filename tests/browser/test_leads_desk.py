@@ -13,7 +13,7 @@ from django.contrib.auth.models import User
 from django.utils import timezone
 
 from calls.dialer.batches import fill_next
-from calls.models import Call, CallBatch, Lead, Note
+from calls.models import Call, CallBatch, DoNotCall, Lead, Note
 from calls.models.batch import BatchState
 from tests.factories import make_agent, make_call, make_lead, make_opt_out
 
@@ -142,7 +142,7 @@ def test_another_agent_in_the_sheet_shows_its_own_first_line(
     page.get_by_role("link", name="Call Ada Lovelace").click()
     dialog = page.get_by_role("dialog")
     dialog.get_by_text("Hi Ada, this is Nora").wait_for()
-    dialog.get_by_label("AI agent").select_option(label="Otto")
+    dialog.get_by_role("combobox", name="AI agent").select_option(label="Otto")
     dialog.get_by_text("Guten Tag Ada!").wait_for()
 
 
@@ -238,6 +238,7 @@ def test_what_others_wrote_never_runs(desk: Lead, sales: User, open_page: OpenPa
         page.goto(path)
         page.wait_for_load_state("networkidle")
         assert page.evaluate("window.hurt") is None, path
+    DoNotCall.objects.all().delete()
     page.goto(LIST)
     page.locator(f"a[data-sheet][href$='/{lead.pk}/call/']").click()
     page.get_by_role("dialog").wait_for()
