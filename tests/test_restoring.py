@@ -30,6 +30,7 @@ from calls.dialer.loop import Dialer
 from calls.models import Adoption, AdoptionCause, Call, CallStatus, Heartbeat
 from calls.models.clock import database_now
 from tests import factories
+from tests.conftest import in_ci
 from tests.far_end import FarEnd, theirs
 from tests.inbox import apply_pending
 from tests.placing_process import TIMEOUT_S
@@ -269,7 +270,10 @@ def _programs() -> Path:
         said = subprocess.run([found / "pg_dump", "--version"], capture_output=True, text=True, check=False)
         if f" {major}." in said.stdout:
             return found
-    pytest.skip(f"no pg_dump of PostgreSQL {major}")
+    why = f"no pg_dump of PostgreSQL {major}"
+    if in_ci():
+        pytest.fail(why)
+    pytest.skip(why)
 
 
 @pytest.mark.django_db(transaction=True)
