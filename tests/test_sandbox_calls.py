@@ -181,6 +181,14 @@ def test_without_a_usable_answer_the_bound_agent_takes_the_call(
     assert ended["retell"]["direction"] == "inbound"
 
 
+def test_a_caller_may_withhold_the_number(sandbox: Sandbox, client: Retell, receiver: Receiver) -> None:
+    call_id = sandbox.control("inbound", from_number="anonymous", to_number=OURS)["call_id"]
+    asked = eventually(lambda: [got for got in receiver.received if got.path.endswith("/inbound")])[0]
+    assert asked.json["call_inbound"]["from_number"] == "anonymous"
+    ended = analysed(sandbox, call_id)
+    assert PhoneCallResponse.model_validate(ended["retell"]).from_number == "anonymous"
+
+
 def test_a_rejected_caller_leaves_no_call_at_retell(
     sandbox: Sandbox, client: Retell, receiver: Receiver
 ) -> None:

@@ -11,6 +11,7 @@ from werkzeug.wrappers import Request, Response
 from agents.sandbox import faults as known_faults
 from agents.sandbox.ledger import entry, sheet
 from agents.sandbox.network import NoSuchCall, NotPossible
+from agents.sandbox.phone_call import WITHHELD
 from agents.sandbox.retell_answers import ApiError, answer
 from agents.sandbox.retell_call import call_object
 from agents.sandbox.retell_requests import E164, read_json
@@ -117,10 +118,15 @@ class Control:
         return answer({"held_numbers": sorted(self._box.network.held_numbers)})
 
     def inbound(self, request: Request) -> Response:
-        """{"from_number", "to_number", "talk": false}: somebody rings one of our numbers."""
+        """{"from_number", "to_number", "talk": false}: somebody rings one of our numbers.
+
+        `from_number` may be "anonymous": withheld.
+        """
         found = read_json(request.get_data())
         call = self._box.network.ring_in(
-            from_number=self._number(found, "from_number"),
+            from_number=WITHHELD
+            if found.get("from_number") == WITHHELD
+            else self._number(found, "from_number"),
             to_number=self._number(found, "to_number"),
             held=bool(found.get("talk", False)),
         )

@@ -16,7 +16,7 @@ from agents.phone import BadNumber, pretty, to_e164
 from agents.sandbox.account import now_ms
 from agents.sandbox.network import NoSuchCall, NotPossible
 from agents.sandbox.people import BY_NUMBER, MIX, TEST_NUMBERS
-from agents.sandbox.phone_call import PhoneCall, Stage
+from agents.sandbox.phone_call import WITHHELD, PhoneCall, Stage
 
 if TYPE_CHECKING:
     from agents.sandbox.server import Sandbox
@@ -134,7 +134,9 @@ class CustomerPage:
 
     def ring_us(self, request: Request) -> Response:
         call = self._box.network.ring_in(
-            from_number=to_e164(request.form.get("from_number", ""), country="US"),
+            from_number=WITHHELD
+            if "withheld" in request.form
+            else to_e164(request.form.get("from_number", ""), country="US"),
             to_number=to_e164(request.form.get("to_number", ""), country="US"),
             held="talk" in request.form,
         )

@@ -14,6 +14,9 @@ from agents.sandbox.conversation import Conversation, LiveTalk, Turn
 from agents.sandbox.people import Behaviour
 from agents.sandbox.scheduler import Timer
 
+WITHHELD = "anonymous"
+"""What networks say instead of the number of a caller who withholds it."""
+
 
 class Stage(enum.StrEnum):
     DIALLING = "dialling"
