@@ -83,10 +83,10 @@ def proposed(call: Call, *, opted_out: bool = False, asked_call_back: bool = Fal
 def follow_through(call: Call, *, now: datetime) -> None:
     """What the analysis of an ended call leads to. Repeating it changes nothing more.
 
-    A test call leads to nothing but an opt-out.
+    A test call leads to nothing but an opt-out; a withheld number can be neither blocked nor called back.
     """
     meaning = call.meaning
-    if call.proposed_disposition == Disposition.NEVER_CALL:
+    if call.proposed_disposition == Disposition.NEVER_CALL and call.counterpart:
         opt_out(
             call.counterpart,
             reason=_("Asked on a call never to be called again."),
@@ -98,7 +98,7 @@ def follow_through(call: Call, *, now: datetime) -> None:
     CallBack.objects.filter(call=call, state=CallBackState.QUEUED).update(state=CallBackState.DONE)
     if call.test:
         return
-    if meaning == Disposition.CALL_BACK:
+    if meaning == Disposition.CALL_BACK and call.counterpart:
         at = call_back_time(call, now=now)
         if at is not None:
             promise(
@@ -138,7 +138,7 @@ def set_disposition(call: Call, disposition: str, *, by: User, now: datetime) ->
         locked = Call.objects.select_for_update(of=("self",)).select_related("lead").get(pk=call.pk)
         Call.objects.filter(pk=call.pk).update(disposition=disposition, disposition_by=by, disposition_at=now)
         locked.disposition = disposition
-        if disposition == Disposition.NEVER_CALL:
+        if disposition == Disposition.NEVER_CALL and locked.counterpart:
             opt_out(
                 locked.counterpart,
                 reason=_("Marked by staff after a call."),

@@ -373,3 +373,11 @@ def test_no_answer_holds_what_only_we_may_know(api: Api) -> None:
     call = factories.make_call(CallStatus.DIALING)
     told = api.get(f"{CALLS}{call.pk}/").json()
     assert not {"place_token", "request_body", "lease_until", "decision", "recording_url"} & set(told)
+
+
+def test_the_number_of_a_caller_who_withholds_it_is_empty(api: Api) -> None:
+    call = factories.make_call(
+        "ended", direction=Direction.INBOUND, lead=None, counterpart="", our_number="+14155550199"
+    )
+    told = api.get(f"{CALLS}{call.pk}/").json()
+    assert (told["direction"], told["from_number"], told["to_number"]) == ("inbound", "", "+14155550199")

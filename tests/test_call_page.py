@@ -328,3 +328,24 @@ def test_an_inbound_call_from_nobody_known_has_a_page(desk: Client) -> None:
     body = page(desk, call)
     assert "Unknown caller" in body
     assert "They rang" in body
+
+
+def test_a_caller_who_withholds_the_number_has_a_page_and_cannot_be_called_or_blocked(desk: Client) -> None:
+    call = make_call("ended", direction="inbound", lead=None, counterpart="", our_number="+14155550199")
+    body = page(desk, call)
+    assert "Unknown caller" in body
+    assert "Withheld number" in body
+    assert "Call again" not in body
+    assert "Never call again…" not in body
+    assert "there is nothing to call" in press(desk, call, "call-again").content.decode()
+    assert "no number could be blocked" in press(desk, call, "never", reason="Asked.").content.decode()
+    marked = press(desk, call, "disposition", disposition="never_call").content.decode()
+    assert "Marked “Never call again”" in marked
+    assert "no number could be blocked" in marked
+    assert not DoNotCall.objects.exists()
+
+
+def test_a_withheld_number_is_told_on_the_list(desk: Client) -> None:
+    make_call("ended", direction="inbound", lead=None, counterpart="", our_number="+14155550199")
+    listed = desk.get("/admin/calls/call/").content.decode()
+    assert "Withheld number" in listed

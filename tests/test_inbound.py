@@ -13,7 +13,8 @@ from django.utils import timezone
 
 from agents.models import Agent, PhoneNumber
 from calls import dialer
-from calls.models import Call, CallStatus, Direction, LeadPhone
+from calls.lifecycle.apply import apply_next
+from calls.models import Call, CallBack, CallStatus, Direction, DoNotCall, LeadPhone, WebhookEvent
 from tests import factories
 from tests.test_webhook_door import signed
 
@@ -115,13 +116,55 @@ def test_a_person_who_rings_from_another_of_their_phones_gets_the_agent_of_the_l
     assert answer["dynamic_variables"]["first_name"] == "Ada"
 
 
-def test_a_withheld_number_gets_the_numbers_agent_and_makes_no_row(client: Client, ours: PhoneNumber) -> None:
+def test_a_withheld_number_makes_a_row_of_nobody(client: Client, ours: PhoneNumber) -> None:
+    factories.make_lead(THEM, name="Ada")
     answer = ring(client, ours, them="anonymous")
     assert answer["override_agent_id"] == "agent_desk"
     assert answer["dynamic_variables"]["caller_known"] == "false"
-    assert "metadata" not in answer
     assert ring(client, ours, them="anonymous") == answer
-    assert not Call.objects.exists()
+    call = Call.objects.get()
+    assert answer["metadata"]["call_uuid"] == str(call.pk)
+    assert (call.counterpart, call.lead, call.our_number) == ("", None, ours.number)
+
+
+def test_two_withheld_callers_at_once_are_two_calls(client: Client, ours: PhoneNumber) -> None:
+    ring(client, ours, them="anonymous", call_id="call_in_1")
+    ring(client, ours, them="anonymous", call_id="call_in_2")
+    assert Call.objects.inbound().open().count() == 2
+
+
+@pytest.mark.parametrize("asked", [True, False])
+def test_a_withheld_call_ends_and_what_it_asks_for_blocks_nobody(
+    client: Client, ours: PhoneNumber, asked: bool
+) -> None:
+    if asked:
+        ring(client, ours, them="anonymous")
+    told = {
+        "event": "call_analyzed",
+        "call": {
+            "call_id": "call_in_1",
+            "agent_id": "agent_desk",
+            "direction": "inbound",
+            "from_number": "anonymous",
+            "to_number": ours.number,
+            "call_status": "ended",
+            "start_timestamp": 1_780_000_000_000,
+            "end_timestamp": 1_780_000_060_000,
+            "disconnection_reason": "user_hangup",
+            "transcript_object": [{"role": "user", "content": "Never call me again.", "words": []}],
+            "call_analysis": {"custom_analysis_data": {"do_not_call": True, "call_back_time": "10:00"}},
+        },
+    }
+    body = json.dumps(told).encode()
+    headers = {"x-retell-signature": signed(body)}
+    assert client.generic("POST", "/webhook/retell", body, headers=headers).status_code == 200
+    assert apply_next(now=timezone.now())
+    call = Call.objects.get()
+    assert (call.status, call.counterpart, call.answered_by) == ("ended", "", "person")
+    assert call.meaning == "never_call"
+    assert WebhookEvent.objects.get().state == "applied"
+    assert not DoNotCall.objects.exists()
+    assert not CallBack.objects.exists()
 
 
 def test_a_number_that_is_not_ours_is_answered_empty(client: Client, ours: PhoneNumber) -> None:

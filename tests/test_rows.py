@@ -174,6 +174,11 @@ REFUSED: list[tuple[str, Callable[[], object]]] = [
     ("dialing_call_has_a_token_and_a_lease", lambda: change(make_call("dialing"), place_token=None)),
     ("dialing_call_has_a_token_and_a_lease", lambda: change(make_call("dialing"), lease_until=None)),
     ("judgement_is_known", lambda: change(make_call("ended"), judged="perhaps")),
+    ("counterpart_is_e164_or_withheld", lambda: change(make_call(), counterpart="")),
+    ("answered_by_is_known", lambda: change(make_call("ended"), answered_by="ghost")),
+    ("disposition_is_known", lambda: change(make_call("ended"), disposition="maybe")),
+    ("proposed_disposition_is_known", lambda: change(make_call("ended"), proposed_disposition="maybe")),
+    ("sentiment_is_known", lambda: change(make_call("ended"), sentiment="sour")),
     ("step_kind_is_known", lambda: make_step(kind="hope")),
     ("adoption_cause_is_known", lambda: make_adoption(cause="whim")),
     ("one_open_adoption_per_cause", lambda: twice(make_adoption)),
@@ -242,7 +247,7 @@ REFUSED: list[tuple[str, Callable[[], object]]] = [
 ]
 
 NUMBERS: list[tuple[str, Callable[[str], object]]] = [
-    ("counterpart_is_e164", lambda bad: change(make_call(), counterpart=bad)),
+    ("counterpart_is_e164_or_withheld", lambda bad: change(make_call(), counterpart=bad)),
     ("call_our_number_is_e164", lambda bad: change(make_call(), our_number=bad)),
     ("lead_number_is_e164", lambda bad: change(make_lead().phones.get(), number=bad)),
     ("call_back_number_is_e164", lambda bad: change(make_call_back(), number=bad)),

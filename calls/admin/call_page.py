@@ -19,6 +19,7 @@ from django.utils import timezone
 from django.utils.cache import get_conditional_response
 from django.utils.text import capfirst
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_GET, require_POST
 
 from agents import phone
@@ -39,6 +40,9 @@ LIVELY_AFTER_THE_END = timedelta(minutes=10)
 """How long an open page asks every second or so; after that calmly, while an analysis may still come."""
 CALMLY_S = 30
 LONGEST_BODY = 100_000
+WITHHELD = gettext_lazy(
+    "The number was withheld, so no number could be blocked. If you know it, write it down under Do not call."
+)
 PARTS = ("head", "next", "story", "player", "talk", "meaning")
 
 
@@ -156,6 +160,8 @@ class CallPageViews:
             meaning = Disposition(call.disposition).label
             self.log_change(request, call, f"disposition: {call.disposition}")
             messages.success(request, _("Marked “%(meaning)s”.") % {"meaning": meaning})
+            if call.disposition == Disposition.NEVER_CALL and not call.counterpart:
+                messages.warning(request, WITHHELD)
         return self._back(call)
 
     def add_note(self, request: HttpRequest, call_id: UUID) -> HttpResponse:
@@ -192,6 +198,9 @@ class CallPageViews:
     def call_again(self, request: HttpRequest, call_id: UUID) -> HttpResponse:
         call = self.call_or_404(request, call_id, "calls.place_call")
         agent = call.agent
+        if not call.counterpart:
+            messages.error(request, _("The number was withheld: there is nothing to call."))
+            return self._back(call)
         if agent is None:
             messages.error(request, _("Choose an AI agent on the lead's page."))
             return self._back(call)
@@ -215,6 +224,9 @@ class CallPageViews:
     def never(self, request: HttpRequest, call_id: UUID) -> HttpResponse:
         call = self.call_or_404(request, call_id, "calls.add_donotcall")
         reason = request.POST.get("reason", "").replace("\x00", "").strip()
+        if not call.counterpart:
+            messages.error(request, WITHHELD)
+            return self._back(call)
         if not reason:
             messages.error(request, _("Say why, so that whoever asks later can be answered."))
             return self._back(call)
@@ -263,14 +275,14 @@ def page_facts(request: HttpRequest, call: Call, *, now: datetime) -> dict[str, 
     may_call = user.has_perm("calls.place_call")
     decision = (
         eligibility.decide(call.lead, number=call.counterpart, agent=call.agent, now=now)
-        if over and may_call and call.agent
+        if over and may_call and call.agent and call.counterpart
         else None
     )
     recent = call.ended_at is None or call.ended_at > now - LIVELY_AFTER_THE_END
     return {
         "call": call,
         "tone": tone(call),
-        "number": phone.pretty(call.counterpart),
+        "number": call.counterpart_shown,
         "our_number": phone.pretty(call.our_number) if call.our_number else "",
         "clocks": [local for _zone, local in local_times(call.lead, call.counterpart, now)],
         "talked": talk(call.duration_ms) if call.duration_ms and call.answered_at else "",
@@ -295,7 +307,7 @@ def page_facts(request: HttpRequest, call: Call, *, now: datetime) -> dict[str, 
         "may_hurry": may_call and _could_go_now(call, now=now),
         "may_hang_up": user.has_perm("calls.hang_up_call") and call.status in ON_THE_LINE,
         "may_cancel": may_call and call.status in {CallStatus.QUEUED, *BEING_PLACED},
-        "may_opt_out": user.has_perm("calls.add_donotcall"),
+        "may_opt_out": user.has_perm("calls.add_donotcall") and bool(call.counterpart),
         "may_judge": may_call and (over or call.status == CallStatus.IN_PROGRESS),
     }
 

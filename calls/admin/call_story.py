@@ -141,7 +141,7 @@ def speaker(role: str, call: Call) -> str:
     if role == "agent":
         return call.agent.name if call.agent else _("AI agent")
     if role == "user":
-        return call.lead.name if call.lead else phone.pretty(call.counterpart)
+        return call.lead.name if call.lead else call.counterpart_shown
     if role == "transfer_target":
         return _("Transferred to")
     if role == "tool":

@@ -16,7 +16,6 @@ from django.utils.translation import gettext_lazy as _
 from unfold.admin import ModelAdmin
 from unfold.views import ChangeList
 
-from agents import phone
 from calls import search
 from calls.admin import call_filters as filters
 from calls.admin.call_page import CallPageViews
@@ -70,7 +69,7 @@ def describe(calls: Sequence[Any], *, query: str, now: datetime) -> None:
     desk = look(now=now) if any(call.status == CallStatus.QUEUED for call in calls) else None
     texts = _texts(calls) if query and search.terms(query) else {}
     for call in calls:
-        call.shown_number = phone.pretty(call.counterpart)
+        call.shown_number = call.counterpart_shown
         call.tone = tone(call)
         call.waits = waiting(call, now=now, desk=desk, place=False) if desk else None
         call.talked = talk(call.duration_ms) if call.duration_ms and call.answered_at else ""

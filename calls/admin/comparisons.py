@@ -14,7 +14,6 @@ from django.utils.formats import date_format
 from django.utils.translation import gettext_lazy
 from unfold.admin import ModelAdmin
 
-from agents import phone
 from calls.admin.scope import ReadOnlyMixin
 from calls.models import CallStatus, ComparedCall, Comparison, Outcome
 from calls.models.comparison import WhatWasDone
@@ -68,7 +67,7 @@ class ComparisonAdmin(ReadOnlyMixin, ModelAdmin):
     @admin.display(description=gettext_lazy("what differed"))
     def what_differed(self, run: Comparison) -> str:
         found = run.differences.select_related("call")[:SHOWN]
-        rows = [(one, phone.pretty(one.call.counterpart) if one.call else "", _lines(one)) for one in found]
+        rows = [(one, one.call.counterpart_shown if one.call else "", _lines(one)) for one in found]
         return render_to_string("admin/calls/comparison/differences.html", {"rows": rows, "most": SHOWN})
 
 

@@ -18,7 +18,6 @@ from django.template.response import TemplateResponse
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET, require_POST
 
-from agents import phone
 from calls import dialer
 from calls.admin.figures import rows_url
 from calls.dialer import BadRequest, NotAllowed, NothingToDecide, OnThePhone
@@ -85,7 +84,7 @@ def needs_a_look(request: HttpRequest) -> HttpResponse:
 def _item(call: Call) -> Item:
     return Item(
         call=call,
-        number=phone.pretty(call.counterpart),
+        number=call.counterpart_shown,
         incident=bool(call.incident),
         unknown=call.status == CallStatus.ENDED and call.outcome == Outcome.UNKNOWN,
         tried=[_tried(step) for step in call.steps.all()],

@@ -19,7 +19,6 @@ from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from agents import phone
 from calls import dialer
 from calls.admin import formats
 from calls.admin.figures import rows_url
@@ -132,7 +131,7 @@ def _line(call: Call, now: datetime) -> OnThePhone:
     since = call.answered_at or call.placed_at or call.claimed_at
     return OnThePhone(
         call=call,
-        who=call.lead.name if call.lead else phone.pretty(call.counterpart),
+        who=call.lead.name if call.lead else call.counterpart_shown,
         url=reverse("admin:calls_call_change", args=[call.pk]),
         inbound=call.direction == Direction.INBOUND,
         status=call.get_status_display(),

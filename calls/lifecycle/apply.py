@@ -170,18 +170,13 @@ def _find_call(event: WebhookEvent, facts: CallFacts, *, now: datetime) -> Call 
     locked = Call.objects.select_for_update(of=("self",)).select_related("lead", "agent")
     call = locked.filter(pk=event.call_uuid).first() if event.call_uuid else None
     call = call or locked.filter(provider_call_id=facts.provider_call_id).first()
-    if (
-        call is not None
-        or facts.direction != Direction.INBOUND
-        or not facts.to_number
-        or not facts.from_number
-    ):
+    if call is not None or facts.direction != Direction.INBOUND or not facts.to_number:
         return call
     ours = PhoneNumber.objects.filter(number=facts.to_number).first()
     if ours is None:
         return None
     made = new_inbound_call(
-        counterpart=facts.from_number,
+        counterpart=facts.from_number or "",
         ours=ours,
         provider_call_id=facts.provider_call_id,
         call_uuid=event.call_uuid,

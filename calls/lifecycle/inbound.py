@@ -63,10 +63,6 @@ def _answered(ask: InboundAsk, now: datetime) -> InboundReply:
     ours = PhoneNumber.objects.select_related("inbound_agent").filter(number=ask.to_number).first()
     if ours is None:
         return InboundReply()
-    if not ask.from_number:
-        # Withheld: no row is made of a call with nobody, so no id of ours either.
-        agent = ours.inbound_agent
-        return _says(agent, supplied.values_for(_context(who_is("")), agent=agent), {})
     if not ask.provider_call_id:
         # Nothing to key a row by: the call's first event makes it, under the id given here.
         return _reply(_inbound_call(ask.from_number, ours, "", uuid.uuid4(), "", now))
@@ -82,15 +78,12 @@ def _answered(ask: InboundAsk, now: datetime) -> InboundReply:
 
 
 def _reply(call: Call) -> InboundReply:
-    return _says(call.agent, call.variables, {"call_uuid": str(call.pk)})
-
-
-def _says(agent: Agent | None, variables: dict[str, str], metadata: dict[str, str]) -> InboundReply:
+    agent = call.agent
     return InboundReply(
         provider_agent_id=agent.provider_agent_id if agent else None,
         agent_version=(agent.pinned_version or None) if agent else None,
-        variables=variables,
-        metadata=metadata,
+        variables=call.variables,
+        metadata={"call_uuid": str(call.pk)},
     )
 
 
@@ -103,7 +96,10 @@ def new_inbound_call(
     provider_agent_id: str,
     now: datetime,
 ) -> Call:
-    """The row of an inbound call; the one that exists when two deliveries race for it."""
+    """The row of an inbound call; the one that exists when two deliveries race for it.
+
+    `counterpart`: E.164, or '' when the caller withholds it.
+    """
     call = _inbound_call(
         counterpart, ours, provider_call_id, call_uuid or uuid.uuid4(), provider_agent_id, now
     )
@@ -130,7 +126,7 @@ def _inbound_call(
     )
     last_agent = last.agent if last is not None and last.agent is not None and last.agent.active else None
     agent = last_agent or ours.inbound_agent or speaking
-    local = hours.local_times(caller.lead, counterpart, now)
+    local = hours.local_times(caller.lead, counterpart, now) if counterpart else []
     return Call(
         pk=pk,
         direction=Direction.INBOUND,

@@ -7,8 +7,10 @@ from typing import Any, Self
 from django.conf import settings
 from django.db import models
 from django.db.models import Func, Q
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
+from agents import phone
 from agents.models import E164_PATTERN, Agent, e164_field
 from calls.models.call_words import (
     ACTIVE,
@@ -99,7 +101,8 @@ class Call(models.Model):
     agent = models.ForeignKey(
         Agent, verbose_name=_("AI agent"), null=True, blank=True, on_delete=models.PROTECT, related_name="+"
     )
-    counterpart = e164_field(verbose_name=_("their number"))
+    counterpart = e164_field(verbose_name=_("their number"), blank=True)
+    """Empty only of a call in whose caller withholds it."""
     our_number = e164_field(verbose_name=_("our number"), blank=True)
     line = models.CharField(_("line"), max_length=60, default="default")
 
@@ -236,7 +239,10 @@ class Call(models.Model):
                 condition=~Q(provider_call_id=""),
                 name="one_row_per_provider_call",
             ),
-            models.CheckConstraint(condition=Q(counterpart__regex=E164_PATTERN), name="counterpart_is_e164"),
+            models.CheckConstraint(
+                condition=Q(counterpart__regex=E164_PATTERN) | Q(counterpart="", direction="inbound"),
+                name="counterpart_is_e164_or_withheld",
+            ),
             models.CheckConstraint(
                 condition=Q(our_number="") | Q(our_number__regex=E164_PATTERN), name="call_our_number_is_e164"
             ),
@@ -250,6 +256,21 @@ class Call(models.Model):
             models.CheckConstraint(
                 condition=(Q(status="ended") & ~Q(outcome="")) | (~Q(status="ended") & Q(outcome="")),
                 name="call_has_an_outcome_exactly_when_ended",
+            ),
+            models.CheckConstraint(
+                condition=Q(answered_by="") | Q(answered_by__in=AnsweredBy.values),
+                name="answered_by_is_known",
+            ),
+            models.CheckConstraint(
+                condition=Q(disposition="") | Q(disposition__in=Disposition.values),
+                name="disposition_is_known",
+            ),
+            models.CheckConstraint(
+                condition=Q(proposed_disposition="") | Q(proposed_disposition__in=Disposition.values),
+                name="proposed_disposition_is_known",
+            ),
+            models.CheckConstraint(
+                condition=Q(sentiment="") | Q(sentiment__in=Sentiment.values), name="sentiment_is_known"
             ),
             models.CheckConstraint(
                 condition=Q(duration_ms__isnull=True) | Q(duration_ms__gte=0),
@@ -353,7 +374,12 @@ class Call(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"{self.get_direction_display()} {self.counterpart}"
+        return f"{self.get_direction_display()} {self.counterpart or _('Withheld number')}"
+
+    @property
+    def counterpart_shown(self) -> str:
+        """Their number as people read it, or that it was withheld."""
+        return phone.pretty(self.counterpart) if self.counterpart else gettext("Withheld number")
 
     @property
     def to_number(self) -> str:
