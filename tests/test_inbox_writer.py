@@ -28,7 +28,9 @@ def event(number: int, **fields: object) -> WebhookEvent:
 
 
 @pytest.fixture
-def writer() -> Iterator[GroupWriter]:
+def writer(monkeypatch: pytest.MonkeyPatch) -> Iterator[GroupWriter]:
+    # On a busy machine a commit may take longer than a door in production should wait for one.
+    monkeypatch.setattr(inbox, "STALLED_AFTER_S", 5.0)
     started = GroupWriter()
     yield started
     started.close()
@@ -92,6 +94,49 @@ def test_a_database_that_is_away_is_said_and_not_waited_for(
             writer.store(event(1))
     finally:
         held.set()
+
+
+def test_while_nothing_commits_few_wait_and_the_others_are_told_at_once(
+    writer: GroupWriter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    let_go = threading.Event()
+    write_rows = inbox.write_rows
+
+    def stuck(events: list[WebhookEvent]) -> None:
+        let_go.wait(10)
+        write_rows(events)
+
+    monkeypatch.setattr(inbox, "write_rows", stuck)
+    monkeypatch.setattr(inbox, "STALLED_AFTER_S", 0.2)
+    with ThreadPoolExecutor(TOGETHER) as pool:
+        answers = [pool.submit(writer.store, event(number)) for number in range(TOGETHER)]
+        time.sleep(1)
+        told = [answer for answer in answers if answer.done()]
+        assert len(told) == TOGETHER - inbox.WAIT_WHILE_STALLED
+        assert all(isinstance(answer.exception(), NotStored) for answer in told)
+        started = time.monotonic()
+        with pytest.raises(NotStored):
+            writer.store(event(TOGETHER))
+        assert time.monotonic() - started < 0.5
+        monkeypatch.setattr(inbox, "STALLED_AFTER_S", 5.0)
+        let_go.set()
+        assert [answer.exception() for answer in answers if answer not in told] == [None] * (
+            inbox.WAIT_WHILE_STALLED
+        )
+    found = all_at_once(writer.store, [event(number) for number in range(TOGETHER)])
+    assert [answer.exception() for answer in found] == [None] * TOGETHER
+    assert WebhookEvent.objects.count() == TOGETHER
+
+
+def test_a_row_that_was_refused_does_not_count_as_a_database_that_is_away(
+    writer: GroupWriter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(NotStored):
+        writer.store(event(0, state="nonsense"))
+    monkeypatch.setattr(inbox, "STALLED_AFTER_S", 2.0)
+    time.sleep(2.5)
+    found = all_at_once(writer.store, [event(number) for number in range(TOGETHER)])
+    assert [answer.exception() for answer in found] == [None] * TOGETHER
 
 
 @pytest.mark.postgresql

@@ -17,6 +17,7 @@ from django.test import Client
 from django.utils import timezone
 
 from agents.providers import retell_signature
+from calls import live
 from calls.models import LiveTranscript, SignatureRefusal, WebhookEvent
 from calls.webhooks import refusals
 from tests.conftest import API_KEY
@@ -138,16 +139,47 @@ def test_a_signed_body_that_cannot_be_read_is_kept(client: Client) -> None:
     assert bytes(WebhookEvent.objects.get().body) == broken
 
 
-def test_what_is_being_said_is_shown_and_is_no_fact(client: Client) -> None:
-    def said(*lines: str) -> bytes:
-        turns = [{"role": "user", "content": line, "words": []} for line in lines]
-        call = theirs("call_1", call_status="ongoing") | {"transcript_with_tool_calls": turns}
-        return json.dumps({"event": "transcript_updated", "call": call}).encode()
+def said(*lines: str) -> bytes:
+    turns = [{"role": "user", "content": line, "words": []} for line in lines]
+    call = theirs("call_1", call_status="ongoing") | {"transcript_with_tool_calls": turns}
+    return json.dumps({"event": "transcript_updated", "call": call}).encode()
 
+
+def heard() -> list[str]:
+    """Once what is being said was written, beside the request."""
+    if live._writing is not None:
+        live._writing.result(timeout=10)
+    kept = LiveTranscript.objects.first()
+    return [turn["content"] for turn in kept.turns] if kept else []
+
+
+@pytest.mark.django_db(transaction=True)
+def test_what_is_being_said_is_shown_and_is_no_fact(client: Client) -> None:
     for body in (said("Hello", "Who is this?"), said("Hello")):
         assert post(client, body, **{"x-retell-signature": signed(body)}).status_code == 200
+        assert heard() == ["Hello", "Who is this?"]
     assert not WebhookEvent.objects.exists()
-    assert [turn["content"] for turn in LiveTranscript.objects.get().turns] == ["Hello", "Who is this?"]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_what_is_being_said_does_not_wait_for_the_database(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    let_go = Event()
+    keep = live._keep
+
+    def stuck(words: LiveTranscript) -> None:
+        let_go.wait(10)
+        keep(words)
+
+    monkeypatch.setattr(live, "_keep", stuck)
+    started = time.monotonic()
+    for count in (1, 3, 2):
+        body = said(*(["Hello"] * count))
+        assert post(client, body, **{"x-retell-signature": signed(body)}).status_code == 200
+    assert time.monotonic() - started < 5
+    let_go.set()
+    assert heard() == ["Hello"] * 3
 
 
 def test_the_door_is_never_redirected(client: Client, settings: LazySettings) -> None:

@@ -9,10 +9,18 @@ from __future__ import annotations
 
 import os
 import threading
+import time
 from dataclasses import dataclass, field
 
 import structlog
-from django.db import DatabaseError, close_old_connections, connection, connections
+from django.db import (
+    DatabaseError,
+    InterfaceError,
+    OperationalError,
+    close_old_connections,
+    connection,
+    connections,
+)
 
 from calls.models import WebhookEvent, hint
 
@@ -21,6 +29,11 @@ log = structlog.get_logger(__name__)
 LONGEST_GROUP = 64
 WAITS_S = 8.0
 """Before the phone company gives up after ten seconds; it sends the event again."""
+STALLED_AFTER_S = 0.25
+"""A commit takes milliseconds: a writer that has done nothing for so long may not be back soon."""
+WAIT_WHILE_STALLED = 4
+"""Half of the threads `make web` starts a process with: the others are for who answers without the disk."""
+LOOKS_EVERY_S = 0.05
 
 
 class NotStored(Exception):
@@ -35,10 +48,17 @@ class _Waiting:
 
 
 class GroupWriter:
-    """One thread that commits what many requests brought."""
+    """One thread that commits what many requests brought.
+
+    While it commits, any number may wait for it. While it does not, the first few may, in case the
+    database is back in a moment; all others are told at once to send again, so that threads of the web
+    server remain for requests that can be answered without it.
+    """
 
     def __init__(self) -> None:
         self._waiting: list[_Waiting] = []
+        self._inside: list[_Waiting] = []
+        self._busy_since: float | None = None
         self._something = threading.Condition()
         self._thread: threading.Thread | None = None
         self._pid = 0
@@ -48,17 +68,38 @@ class GroupWriter:
         """Committed when this returns. Raises NotStored, after 8 s at the latest."""
         entry = _Waiting(event)
         with self._something:
+            if self._stalled() and len(self._inside) >= WAIT_WHILE_STALLED:
+                raise NotStored("The database answers nobody, and enough wait for it.")
             # A thread does not follow into a forked process.
             if self._thread is None or self._pid != os.getpid():
                 self._pid = os.getpid()
                 self._thread = threading.Thread(target=self._write_until_closed, name="inbox", daemon=True)
                 self._thread.start()
             self._waiting.append(entry)
+            self._inside.append(entry)
             self._something.notify()
-        if not entry.done.wait(WAITS_S):
-            raise NotStored("The database did not answer in time.")
+        try:
+            self._wait(entry)
+        finally:
+            with self._something:
+                self._inside.remove(entry)
         if entry.error is not None:
             raise NotStored(str(entry.error)) from entry.error
+
+    def _wait(self, entry: _Waiting) -> None:
+        until = time.monotonic() + WAITS_S
+        while not entry.done.wait(LOOKS_EVERY_S):
+            with self._something:
+                too_many = self._stalled() and self._inside.index(entry) >= WAIT_WHILE_STALLED
+                if not too_many and time.monotonic() < until:
+                    continue
+                # What the writer has in hand it finishes; the rest comes again with its sender.
+                if entry in self._waiting:
+                    self._waiting.remove(entry)
+            raise NotStored("The database did not answer in time.")
+
+    def _stalled(self) -> bool:
+        return self._busy_since is not None and time.monotonic() - self._busy_since > STALLED_AFTER_S
 
     def close(self) -> None:
         """Write what waits, end the thread, give its connection back."""
@@ -77,10 +118,16 @@ class GroupWriter:
                     log.exception("the inbox could not write", rows=len(group))
                     for entry in group:
                         entry.error = entry.error or error
-                for entry in group:
-                    entry.done.set()
+                self._finish(group)
         finally:
             connections.close_all()
+
+    def _finish(self, group: list[_Waiting]) -> None:
+        with self._something:
+            if not self._waiting or not all(_is_away(entry.error) for entry in group):
+                self._busy_since = None
+        for entry in group:
+            entry.done.set()
 
     def _next_group(self) -> list[_Waiting]:
         """Waits for one; empty when closed and nothing is left."""
@@ -89,6 +136,8 @@ class GroupWriter:
                 self._something.wait()
             group = self._waiting[:LONGEST_GROUP]
             del self._waiting[:LONGEST_GROUP]
+            # A database that was away when the last group was tried has not come back by our trying again.
+            self._busy_since = self._busy_since or time.monotonic()
             return group
 
     def _write(self, group: list[_Waiting]) -> None:
@@ -104,6 +153,13 @@ class GroupWriter:
                 except DatabaseError as problem:
                     entry.error = problem
                     close_old_connections()
+                if not _is_away(entry.error):
+                    self._busy_since = time.monotonic()
+
+
+def _is_away(error: Exception | None) -> bool:
+    """Whether nobody answered; a row that was refused was refused by somebody."""
+    return isinstance(error, (OperationalError, InterfaceError))
 
 
 def write_rows(events: list[WebhookEvent]) -> None:

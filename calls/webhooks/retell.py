@@ -78,7 +78,7 @@ class RetellWebhook(SignedDoor):
         try:
             # A body that cannot be read is kept like any other, and listed when it is applied.
             if (said := provider.read_live(body)) is not None:
-                live.store_live(said, now=now)
+                live.hear(said, now=now)
             else:
                 store_webhook(body, signature=signature, contract=settings.RETELL_CONTRACT, now=now)
         except (NotStored, DatabaseError) as problem:
