@@ -141,7 +141,9 @@ def speaker(role: str, call: Call) -> str:
     if role == "agent":
         return call.agent.name if call.agent else _("AI agent")
     if role == "user":
-        return call.lead.name if call.lead else call.counterpart_shown
+        if call.lead:
+            return call.lead.name
+        return phone.pretty(call.counterpart) if call.counterpart else _("Caller")
     if role == "transfer_target":
         return _("Transferred to")
     if role == "tool":
