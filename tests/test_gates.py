@@ -396,6 +396,17 @@ def test_three_ends_that_blame_a_caller_id_pause_it_and_again_only_after_three_m
     assert not Stop.objects.in_force().exists()
 
 
+def test_a_few_blocked_calls_of_many_pause_no_caller_id() -> None:
+    number = factories.make_number()
+    for _n in range(97):
+        factories.make_call("ended", our_number=number.number, ended_at=database_now())
+    for _n in range(5):
+        ends(factories.make_call(status="placed", our_number=number.number), "marked_as_spam")
+    assert not Stop.objects.exists()
+    ends(factories.make_call(status="placed", our_number=number.number), "marked_as_spam")
+    assert Stop.objects.in_force().get().number == number.number
+
+
 def test_a_call_that_ended_for_want_of_credit_rests_the_queue_unless_it_is_old_news() -> None:
     ends(factories.make_call(status="placed"), "credit_exhausted", ago=timedelta(hours=3))
     assert account.account_problem() == ""

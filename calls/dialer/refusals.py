@@ -19,7 +19,9 @@ RECENT = timedelta(hours=1)
 """An end that we hear of later than this closes nothing: it may long have been mended."""
 WITHIN = timedelta(minutes=30)
 ENOUGH = 3
-"""One such end may be about one person's telephone or one moment; so many within that time are not."""
+"""One such end may be about one person's telephone or one moment; so many within that time are not,"""
+ONE_IN = 20
+"""if they are also so large a part of what ended: some carrier or other blocks a few of a thousand calls."""
 
 
 def refused(call: Call, error: Refused, *, now: datetime) -> bool:
@@ -57,10 +59,10 @@ def ended(call: Call, *, why: str = "") -> None:
 def _pause_if_enough(target: Target, call: Call, why: str, now: datetime) -> None:
     resumed = Stop.objects.filter(**target.row(), resumed_at__isnull=False).order_by("-resumed_at").first()
     since = max(filter(None, [now - WITHIN, resumed.resumed_at if resumed else None]))
-    same = Call.objects.outbound().filter(fault=call.fault, ended_at__gt=since)
-    same = same.filter(agent=target.agent) if target.agent else same.filter(our_number=target.number)
-    count = same.count()
-    if count >= ENOUGH:
+    over = Call.objects.outbound().filter(ended_at__gt=since)
+    over = over.filter(agent=target.agent) if target.agent else over.filter(our_number=target.number)
+    count = over.filter(fault=call.fault).count()
+    if count >= ENOUGH and count * ONE_IN >= over.count():
         text = _("%(count)d calls within half an hour ended with “%(reason)s”.")
         _pause(target, text % {"count": count, "reason": why or call.disconnection_reason}, now)
 
