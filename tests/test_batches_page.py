@@ -7,12 +7,14 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
+from django.conf import LazySettings
 from django.contrib.auth.models import User
 from django.test import Client
 from django.utils import timezone
 
 from agents.readiness import profile_to_json
-from calls.dialer import counting
+from calls import dialer
+from calls.dialer import counting, expecting
 from calls.dialer.batches import fill_next
 from calls.models import Call, CallBatch, CallStatus, LeadPhone
 from calls.models.batch import BatchState
@@ -232,6 +234,33 @@ def test_the_place_in_the_queue_and_the_expected_end_are_told(sign_in: SignIn, s
     page = sign_in(sales).get(path_of(batch, "change")).content.decode()
     assert "place 2 in the queue." in page
     assert "expected to go out by" in page
+
+
+def test_the_expected_end_goes_by_how_long_calls_last(settings: LazySettings) -> None:
+    settings.CALLS_PER_SECOND, settings.MAX_CONCURRENT_CALLS = 20.0, 10
+    assert expecting.calls_per_second(most=10) == pytest.approx(10 / 45)
+    now = timezone.now()
+    for _n in range(10):
+        make_call("ended", sent_at=now - timedelta(seconds=20), ended_at=now)
+    assert expecting.calls_per_second(most=10) == pytest.approx(0.5)
+    assert expecting.calls_per_second(most=1000) == 20.0
+
+
+def test_whom_a_cancelled_batch_never_came_to_is_counted_as_not_called(sign_in: SignIn, sales: User) -> None:
+    batch = CallBatch.objects.create(
+        created_by=sales,
+        agent=make_agent(),
+        state=BatchState.CANCELLED,
+        started_at=timezone.now(),
+        selection={"ids": [1, 2, 3, 4, 5]},
+        filled_to=2,
+        refused=[{"lead": 1, "code": "do_not_call", "text": "off the list"}],
+    )
+    make_call("ended", batch=batch, outcome="connected")
+    progress = dialer.progress(batch, now=timezone.now())
+    assert (progress.ended, progress.not_called) == (1, 4)
+    page = sign_in(sales).get(path_of(batch, "change")).content.decode()
+    assert "<b>4</b>not called" in page
 
 
 def test_a_batch_of_somebody_else_is_for_managers(sign_in: SignIn, sales: User, manager: User) -> None:

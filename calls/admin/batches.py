@@ -398,7 +398,7 @@ def progress_facts(batch: CallBatch, *, now: datetime) -> dict[str, Any]:
     )
     first_waiting = calls.filter(status=CallStatus.QUEUED).order_by("due_at", "requested_at").first()
     leads = Lead.objects.in_bulk([entry["lead"] for entry in progress.refused[:SHOWN]])
-    handled = progress.ended + len(progress.refused)
+    handled = progress.ended + progress.not_called
     return {
         "progress": progress,
         "alive": batch.state in (BatchState.FILLING, BatchState.RUNNING),

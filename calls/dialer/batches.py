@@ -10,12 +10,13 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from django.conf import settings
 from django.db import transaction
 from django.db.models import Count
 from django.utils.translation import gettext as _
 
 from agents.models import Agent, PhoneNumber
+from calls.dialer import expecting
+from calls.dialer.account import room_now
 from calls.dialer.ask import (
     BadRequest,
     NotAllowed,
@@ -58,7 +59,13 @@ class Progress:
     ended: int
     by_outcome: dict[str, int]
     refused: list[dict[str, Any]]
+    untouched: int
+    """Nobody looked at them: the rest was cancelled before."""
     expected_end: datetime | None
+
+    @property
+    def not_called(self) -> int:
+        return len(self.refused) + self.untouched
 
 
 def open_batch(
@@ -266,15 +273,17 @@ def progress(batch: CallBatch, *, now: datetime) -> Progress:
         ended=by_status[CallStatus.ENDED],
         by_outcome=dict(by_outcome),
         refused=list(batch.refused),
+        untouched=max(0, len(batch.lead_ids) - batch.filled_to) if batch.state == BatchState.CANCELLED else 0,
         expected_end=_expected_end(batch, waiting + unqueued, now),
     )
 
 
 def _expected_end(batch: CallBatch, left: int, now: datetime) -> datetime | None:
-    """When the last call goes out at the set pace, or when the last one is due if that is later."""
+    """When the last call is expected to go out, or when the last one is due if that is later."""
     if not left:
         return None
-    paced = now + timedelta(seconds=left / settings.CALLS_PER_SECOND)
+    _in_use, room = room_now(now=now)
+    paced = now + timedelta(seconds=left / expecting.calls_per_second(most=room.most))
     last_due = (
         Call.objects.filter(batch=batch, status=CallStatus.QUEUED)
         .order_by("-due_at")

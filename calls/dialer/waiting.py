@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from django.conf import settings
 from django.db.models import Q, QuerySet
 from django.utils.formats import date_format
 from django.utils.timezone import localtime
@@ -17,7 +16,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from agents.models import Agent
-from calls.dialer import breaker, caps
+from calls.dialer import breaker, caps, expecting
 from calls.dialer.account import Room, room_of
 from calls.dialer.adopt import catching_up
 from calls.dialer.gate import alive
@@ -116,9 +115,8 @@ def waiting(call: Call, *, now: datetime, desk: Desk | None = None, place: bool 
     if not place or reason.until is not None or reason.code in ("stopped", "no_dialer", "account_problem"):
         return reason
     ahead = _ahead(call, now)
-    return Waiting(
-        reason.code, reason.text, None, ahead + 1, now + timedelta(seconds=ahead / settings.CALLS_PER_SECOND)
-    )
+    pace = expecting.calls_per_second(most=desk.room.most)
+    return Waiting(reason.code, reason.text, None, ahead + 1, now + timedelta(seconds=ahead / pace))
 
 
 def _reason(call: Call, desk: Desk) -> Waiting:
