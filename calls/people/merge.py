@@ -34,7 +34,11 @@ class Plan:
 
 
 def plan(rows: Sequence[Row], *, by: Any) -> Plan:
-    """Match rows to leads, with a fixed number of queries. Leads that `by` cannot see are not changed."""
+    """Match rows to leads, with a fixed number of queries. Leads that `by` cannot see are not changed.
+
+    `by` None: whoever brought the file has no account any more. Their own leads are nobody's now and are
+    changed; a row of somebody else's goes into the file of refused rows, for another to bring.
+    """
     made = Plan()
     good = [row for row in rows if not row.problems and not row.only_opts_out]
     by_id, by_number, visible = _existing(good, by)
