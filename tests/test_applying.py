@@ -13,7 +13,8 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from agents.models import Agent
-from calls import eligibility
+from calls import eligibility, search
+from calls.admin.call_story import conversation
 from calls.lifecycle import apply as applying
 from calls.lifecycle import bunch
 from calls.lifecycle.facts import store_webhook
@@ -107,6 +108,21 @@ def test_events_repeated_and_reordered_leave_equal_rows(apply: Apply) -> None:
         rows.append({name: getattr(call, name) for name in FACTS})
         assert Transcript.objects.get(call=call).text == "Agent: Hello\nUser: Hi\n"
     assert all(row == rows[0] for row in rows)
+
+
+def test_a_transcript_that_came_as_text_only_is_shown_and_found(apply: Apply) -> None:
+    call = factories.make_call(status=CallStatus.PLACED, provider_call_id="call_1")
+    body = theirs("call_1", call_status="ended") | {"transcript": "Agent: Hello\nUser: Rhubarb, please."}
+    for key in ("transcript_object", "transcript_with_tool_calls"):
+        body.pop(key, None)
+    raw = json.dumps({"event": "call_ended", "call": body}).encode()
+    store_webhook(raw, signature="", contract="current", now=timezone.now())
+    apply()
+    assert [(line.role, line.text) for line in conversation(call)] == [
+        ("agent", "Hello"),
+        ("user", "Rhubarb, please."),
+    ]
+    assert Call.objects.filter(search.calls_matching("rhubarb")).get() == call
 
 
 def test_an_event_that_comes_before_our_own_post_has_returned_finds_its_call_by_our_id(apply: Apply) -> None:

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from agents.providers.base import CallFacts, Stage
+from agents.providers.base import CallFacts, Stage, Turn
 from calls.lifecycle.derive import Derived, Fact, derive
 from tests.far_end import FarEnd
 
@@ -74,6 +74,28 @@ def test_what_is_absent_never_overwrites() -> None:
     analysed = fact(Stage.ANALYSED, sentiment="positive", key="z")
     assert derive([ended, analysed]).columns["summary"] == "talked"
     assert derive([ended, analysed]).columns["duration_ms"] == 5000
+
+
+def said(*facts: Fact) -> list[tuple[str, str]]:
+    return [(turn["role"], turn["content"]) for turn in derive(facts).turns or []]
+
+
+def test_a_transcript_that_came_as_text_only_is_kept_as_who_said_what() -> None:
+    text = "Agent: Hello: is this Ada?\nUser: Yes.\nI am.\n\nAgent:\nNote: a beep"
+    only = fact(Stage.ENDED, transcript=text)
+    assert derive([only]).text == text
+    assert said(only) == [
+        ("agent", "Hello: is this Ada?"),
+        ("user", "Yes.\nI am."),
+        ("agent", "Note: a beep"),
+    ]
+    assert said(fact(Stage.ENDED, transcript="No names at all")) == [("", "No names at all")]
+
+
+def test_text_only_of_a_later_fact_does_not_hide_turns_with_their_times() -> None:
+    text = fact(Stage.ANALYSED, key="a", transcript="Agent: Hello")
+    turns = fact(Stage.ENDED, key="b", turns=(Turn(role="agent", content="Hello", start_s=0.5, end_s=1.0),))
+    assert [turn["start_s"] for turn in derive([text, turns]).turns or []] == [0.5]
 
 
 def test_what_we_fetched_outranks_what_was_pushed_at_the_same_stage() -> None:

@@ -255,7 +255,8 @@ def _was_answered(call: Mapping[str, Any], ending: Ending | None, turns: Sequenc
     """Calls that nobody took may carry a start_timestamp too: the moment of dialling."""
     if ending and ending.answered_by is AnsweredBy.NOBODY:
         return False
-    return bool(start_ms(call) or _whole(call, "duration_ms", LARGEST_MS) or turns)
+    said = turns or _text(call, "transcript")
+    return bool(start_ms(call) or _whole(call, "duration_ms", LARGEST_MS) or said)
 
 
 def _settled(ending: Ending, *, answered: bool) -> Ending:

@@ -8,7 +8,7 @@ it changes with each retry of the same event.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,6 +21,8 @@ STATUS_OF = {
     Stage.ENDED: CallStatus.ENDED,
     Stage.ANALYSED: CallStatus.ENDED,
 }
+
+SPEAKERS = frozenset({"agent", "user"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,14 +89,14 @@ def derive(facts: Iterable[Fact]) -> Derived:
     if stage >= Stage.ENDED:
         columns |= _how_it_ended(ending, columns)
     turns: tuple[Turn, ...] | None = best("turns", bool)
-    text = best("transcript", bool) or (
+    text: str = best("transcript", bool) or (
         "\n".join(f"{turn.role}: {turn.content}" for turn in turns) if turns else ""
     )
     return Derived(
         stage=stage,
         status=STATUS_OF[stage],
         columns=columns,
-        turns=turns_as_json(turns) if turns else None,
+        turns=turns_as_json(turns or turns_of(text)) if text else None,
         text=text,
         stopped=bool(ending and ending.stopped),
         opted_out=bool(ending and ending.opted_out),
@@ -131,6 +133,24 @@ def _how_it_ended(ending: Ending | None, columns: dict[str, Any]) -> dict[str, A
         "retry_class": ending.retry.value,
         "fault": ending.fault.value,
     }
+
+
+def turns_of(text: str) -> Iterator[Turn]:
+    """What can be told of a transcript that came as text only: `Agent: ...`, line by line, without times.
+
+    A line that names nobody goes on with the one before it.
+    """
+    role, said = "", ""
+    for line in filter(str.strip, text.splitlines()):
+        who, colon, words = line.partition(":")
+        if colon and who.strip().lower() in SPEAKERS:
+            if said:
+                yield Turn(role=role, content=said)
+            role, said = who.strip().lower(), words.strip()
+        else:
+            said = f"{said}\n{line.strip()}" if said else line.strip()
+    if said:
+        yield Turn(role=role, content=said)
 
 
 def turns_as_json(turns: Iterable[Turn]) -> list[dict[str, Any]]:
