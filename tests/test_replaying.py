@@ -313,6 +313,39 @@ def test_a_replay_goes_on_in_the_slot_it_holds_and_waits_for_one_it_has_lost(set
     assert isinstance(claim(far), Call)
 
 
+def rest_the_line(call: Call) -> Any:
+    Gate.objects.filter(kind="line", name=call.line).update(breaker="open", tries_at=database_now())
+    return lambda: Gate.objects.get(kind="line", name=call.line).trial_call
+
+
+def refuse_the_account(call: Call) -> Any:
+    rows = Gate.objects.filter(kind="capacity")
+    rows.update(account_problem="No credit", account_code="billing", trial_at=database_now())
+    # A trial that was taken is not there for another call.
+    return lambda: None if rows.get().trial_at else taken_by()
+
+
+def taken_by() -> Any:
+    return Call.objects.filter(claimed_at__isnull=False).latest("claimed_at").pk
+
+
+@pytest.mark.parametrize("trouble", [rest_the_line, refuse_the_account])
+def test_the_one_call_that_tries_is_a_fresh_one_and_no_replay(trouble: Callable[[Call], Any]) -> None:
+    far = lost_answer(yes("call_fresh"), yes("call_again"))
+    call = unclear(far)
+    look(call, far, 5, 15, 45)
+    who_tried = trouble(call)
+    assert isinstance(claim(far), Nothing)
+    assert who_tried() is None
+    fresh = waiting_call()
+    claimed = claim(far)
+    assert isinstance(claimed, Call)
+    assert (claimed.pk, who_tried()) == (fresh.pk, fresh.pk)
+    send(claimed, far.provider())
+    Gate.objects.filter(kind="line").update(breaker="closed", trial_call=None)
+    assert replayed(call, far)
+
+
 def test_the_first_request_answering_late_is_still_taken() -> None:
     far = lost_answer(says(500, "x"))
     call = unclear(far)

@@ -76,11 +76,8 @@ class Trial(StrEnum):
 
 def judge_trial(call: Call | None, *, since: datetime, now: datetime) -> Trial:
     """What the one call that tries has shown so far. Pure."""
-    if call is None or call.status == CallStatus.QUEUED:
+    if call is None or call.status in (CallStatus.QUEUED, CallStatus.UNCONFIRMED):
         return Trial.FAILED
-    if call.status == CallStatus.UNCONFIRMED:
-        being_sent_again = call.lease_until is not None and call.lease_until > now
-        return Trial.WAIT if being_sent_again else Trial.FAILED
     if call.status == CallStatus.ENDED:
         failed = call.outcome == Outcome.FAILED and call.answered_at is None
         return Trial.FAILED if failed and call.fault in (Fault.NONE, Fault.LINE) else Trial.WORKED
@@ -96,9 +93,14 @@ def open_now(line: Gate, now: datetime) -> datetime | None:
     return now + timedelta(seconds=1) if line.breaker == Breaker.TRYING else None
 
 
+def rests(line: Gate) -> bool:
+    """Whether the next call of this line would be the one that tries."""
+    return line.breaker == Breaker.OPEN
+
+
 def took(line: Gate, call: Call, now: datetime) -> list[str]:
     """A call of this line was claimed, under its gate: the one that tries, if the line was resting."""
-    if line.breaker != Breaker.OPEN:
+    if not rests(line):
         return []
     line.breaker, line.breaker_at, line.trial_call, line.tries_at = Breaker.TRYING, now, call.pk, None
     return ["breaker", "breaker_at", "trial_call", "tries_at"]

@@ -62,6 +62,9 @@ def claim_next(provider: Provider) -> Call | Nothing:
             return Nothing("stopped", 0.5)
         if capacity.account_problem and (capacity.trial_at is None or capacity.trial_at > now):
             return Nothing("account_problem", 0.5)
+        if capacity.account_problem:
+            # The one call that tries is a fresh one: a "no" to a replay says nothing.
+            replays = False
         room = Call.objects.holding_slot(now).count() < room_of(capacity, now=now).most
         if not room and not replays:
             return Nothing("capacity", 0.1)
@@ -96,7 +99,8 @@ def _claim_on_some_line(
         if opens > now:
             soonest = min(soonest, _seconds(opens - now))
             continue
-        call = replay.next_wanted(again.filter(line=name), now)
+        # Nor does a replay try for its line: its end may be that of the call it repeats.
+        call = replay.next_wanted(again.filter(line=name), now) if not breaker.rests(line) else None
         if call is not None:
             _pace(line, call, now)
             replay.take(call, now, lease=LEASE)
