@@ -12,7 +12,7 @@ from django.utils import timezone
 from agents.providers import registry
 from calls import dialer
 from calls.lifecycle.tidy import tidy
-from calls.models import Call, CallStatus, Gate, Heartbeat, WebhookEvent
+from calls.models import Call, CallBatch, CallStatus, Gate, Heartbeat, WebhookEvent
 from tests import factories
 from tests.far_end import FarEnd
 from tests.test_claiming import waiting_call
@@ -61,6 +61,15 @@ def test_old_foreign_events_and_dead_processes_are_let_go() -> None:
     assert tidy(now=now) == 2
     assert WebhookEvent.objects.get().key == "b"
     assert Heartbeat.objects.get().name == "here"
+
+
+def test_sheets_that_were_left_go_after_a_week_and_batches_stay() -> None:
+    now = timezone.now()
+    left, fresh, done = (CallBatch.objects.create(selection={"ids": [1]}, state=state) for state in
+                         ("draft", "draft", "done"))  # fmt: skip
+    CallBatch.objects.filter(pk__in=[left.pk, done.pk]).update(created_at=now - timedelta(days=8))
+    assert tidy(now=now) == 1
+    assert set(CallBatch.objects.all()) == {fresh, done}
 
 
 def test_a_call_we_hung_up_while_it_rang_is_cancelled_not_unanswered() -> None:
