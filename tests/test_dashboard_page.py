@@ -16,8 +16,9 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 from django.utils.html import escape
 
+from calls import dialer
 from calls.admin import cards, charts, formats
-from calls.models import CallBack, CallStatus
+from calls.models import Call, CallBack, CallStatus, Via
 from calls.models.callback import CallBackState
 from calls.stats import FIGURES
 from tests.factories import make_agent, make_call, make_lead
@@ -266,6 +267,7 @@ def test_a_call_of_mine_that_was_never_made_is_told_to_me(
         answered_by="",
         duration_ms=None,
     )
+    make_call(status="ended", outcome="expired", ended_at=timezone.now(), lead=lead)
     words = "Calls you asked for that were never made"
     client = sign_in(sales)
     look = next(look for look in client.get("/admin/").context["now"].looks if look.text == words)
@@ -274,3 +276,21 @@ def test_a_call_of_mine_that_was_never_made_is_told_to_me(
     page = client.get(f"/admin/calls/lead/{lead.pk}/change/").content.decode()
     assert "Not made in time." in page
     assert words not in sign_in(manager).get("/admin/").content.decode()
+
+
+def test_a_call_i_asked_for_while_it_was_waiting_already_is_told_to_me_too(
+    sales: User, manager: User, sign_in: SignIn
+) -> None:
+    lead, agent, now = make_lead(), make_agent(), timezone.now()
+    by_manager = dialer.ask(lead=lead, agent=agent, by=manager, via=Via.DESK, now=now).call
+    adopted = dialer.ask(lead=lead, agent=agent, by=sales, via=Via.DESK, now=now)
+    assert (adopted.call, adopted.adopted) == (by_manager, True)
+    Call.objects.filter(pk=by_manager.pk).update(
+        status="ended", outcome="expired", outcome_evidence="Not made in time.", ended_at=now
+    )
+    words = "Calls you asked for that were never made"
+    for person in (sales, manager):
+        client = sign_in(person)
+        look = next(look for look in client.get("/admin/").context["now"].looks if look.text == words)
+        assert look.count == "1"
+        assert list(client.get(look.url).context["cl"].result_list) == [by_manager]

@@ -22,6 +22,7 @@ from calls.models.visibility import sees_everything
 from calls.stats import company_zone
 
 BATCHES_OFFERED = 20
+ME = "me"
 
 
 class DirectionFilter(SelectFilter):
@@ -147,6 +148,16 @@ class WaitingFilter(SelectFilter):
             return queryset
         everybodys = Call.objects.visible_to(request.user)
         return queryset.filter(pk__in=dialer.waiting_for(code, now=timezone.now(), calls=everybodys))
+
+
+class AskedByFilter(SelectFilter):
+    title, parameter_name = _("Asked for by"), "asked_by"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[Choice]:
+        return [(ME, _("me"))]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Call]) -> QuerySet[Call]:
+        return queryset.asked_for_by(request.user) if self.value() == ME else queryset  # type: ignore[attr-defined]
 
 
 class TestFilter(SelectFilter):

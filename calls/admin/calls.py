@@ -107,6 +107,7 @@ class CallAdmin(VisibleToMixin, ReadOnlyMixin, CallPageViews, ModelAdmin):
         filters.SentimentFilter,
         filters.BatchFilter,
         filters.WaitingFilter,
+        filters.AskedByFilter,
         filters.TestFilter,
         filters.FigureFilter,
     ]

@@ -21,8 +21,17 @@ from django.utils.translation import gettext as _
 
 from calls import dialer
 from calls.admin import formats
+from calls.admin.call_filters import ME
 from calls.admin.figures import rows_url
-from calls.models import Call, CallBack, Direction, Lead, NextAction, Outcome, WebhookEvent
+from calls.models import (
+    Call,
+    CallBack,
+    Direction,
+    Lead,
+    NextAction,
+    Outcome,
+    WebhookEvent,
+)
 from calls.models.callback import CallBackState
 from calls.models.webhook_event import EventState
 from calls.stats import FIGURES, Figure, needs_a_look
@@ -175,12 +184,13 @@ def _looks(person: Person, *, now: datetime) -> list[Look]:
         _("Calls you asked for that were never made"),
         _("Calls of the last three days that you asked for and that could not go out in time."),
         Call.objects.visible_to(person)
-        .filter(outcome=Outcome.EXPIRED, requested_by=person.pk, ended_at__gte=since)
+        .asked_for_by(person)
+        .filter(outcome=Outcome.EXPIRED, ended_at__gte=since)
         .count(),
         "calls_call",
         {
             "outcome": Outcome.EXPIRED,
-            "requested_by__id__exact": str(person.pk),
+            "asked_by": ME,
             "ended_at__gte": since.isoformat(timespec="seconds"),
         },
     )

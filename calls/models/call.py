@@ -58,6 +58,11 @@ class CallQuerySet(models.QuerySet["Call"]):
             return self
         return self.filter(scope | Q(lead__isnull=True) | Q(requested_by=user.pk))
 
+    def asked_for_by(self, user: Any) -> Self:
+        """Also those that were waiting already when the user asked for them."""
+        adopted = self.model.objects.filter(requests__user=user.pk).order_by().values("pk")
+        return self.filter(Q(requested_by=user.pk) | Q(pk__in=adopted))
+
     def open(self) -> Self:
         """Not yet ended."""
         return self.filter(status__in=OPEN)
