@@ -216,6 +216,17 @@ def _later(row: RecordingCopy, problem: str, *, now: datetime) -> None:
     )
 
 
+def try_again(call: Call, *, now: datetime) -> bool:
+    """A person asks for it after the last try failed. False: there is nothing that failed."""
+    failed = RecordingCopy.objects.filter(call=call, state=CopyState.FAILED)
+    return bool(failed.update(state=CopyState.WAITING, tries=0, next_try_at=now))
+
+
+def failure_of(call: Call) -> RecordingCopy | None:
+    """Its copy, when the last try failed."""
+    return RecordingCopy.objects.filter(call=call, state=CopyState.FAILED).first()
+
+
 def delete(call: Call, *, now: datetime) -> bool:
     """Delete our copy for good; it is not made again nor fetched for anybody. True: there was a file."""
     RecordingCopy.objects.update_or_create(

@@ -8,6 +8,7 @@ from datetime import timedelta
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
+from django.conf import LazySettings
 from django.contrib.auth.models import User
 from django.core.cache import cache
 from django.db import connection
@@ -16,9 +17,9 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 from django.utils.html import escape
 
-from calls import dialer
+from calls import dialer, recording_copies
 from calls.admin import cards, charts, formats
-from calls.models import Call, CallBack, CallStatus, Via
+from calls.models import Call, CallBack, CallStatus, RecordingCopy, Via
 from calls.models.callback import CallBackState
 from calls.stats import FIGURES
 from tests.factories import make_agent, make_call, make_lead
@@ -294,3 +295,35 @@ def test_a_call_i_asked_for_while_it_was_waiting_already_is_told_to_me_too(
         look = next(look for look in client.get("/admin/").context["now"].looks if look.text == words)
         assert look.count == "1"
         assert list(client.get(look.url).context["cl"].result_list) == [by_manager]
+
+
+def test_recordings_that_could_not_be_copied_are_told_to_managers_who_can_try_again(
+    sales: User, manager: User, sign_in: SignIn, settings: LazySettings
+) -> None:
+    settings.RECORDINGS = "copy"
+    failed, kept = (make_call("ended", recording_url="https://example.com/a.wav") for _nth in "ab")
+    now = timezone.now()
+    RecordingCopy.objects.create(
+        call=failed, state="failed", tries=13, next_try_at=now, problem="<b>gone</b> at the phone company"
+    )
+    RecordingCopy.objects.create(
+        call=kept, state="kept", next_try_at=now, sha256="0" * 64, copied_at=now, content_type="audio/wav"
+    )
+    words = "Recordings that could not be copied"
+    client = sign_in(manager)
+    look = next(look for look in client.get("/admin/").context["now"].looks if look.text == words)
+    assert look.count == "1"
+    assert list(client.get(look.url).context["cl"].result_list) == [failed]
+    page = f"/admin/calls/call/{failed.pk}/"
+    assert "&lt;b&gt;gone&lt;/b&gt; at the phone company" in client.get(f"{page}change/").content.decode()
+    for told in ("copied again in a moment", "being copied, or is kept here"):
+        assert told in client.post(f"{page}copy-again/", follow=True).content.decode()
+    row = RecordingCopy.objects.get(call=failed)
+    assert (row.state, row.tries) == ("waiting", 0)
+    assert words not in client.get("/admin/").content.decode()
+    assert recording_copies.due(now=timezone.now()) == [failed.pk]
+    RecordingCopy.objects.filter(pk=failed.pk).update(state="failed")
+    client = sign_in(sales)
+    assert words not in client.get("/admin/").content.decode()
+    assert "could not be copied" not in client.get(f"{page}change/").content.decode()
+    assert client.post(f"{page}copy-again/").status_code == 403

@@ -6,6 +6,7 @@ import uuid
 from datetime import datetime, time, timedelta
 from typing import Any
 
+from django.conf import settings
 from django.db.models import Q, QuerySet
 from django.http import HttpRequest
 from django.utils import timezone
@@ -18,7 +19,9 @@ from calls import dialer
 from calls.admin import figures
 from calls.admin.lead_filters import Choice, SelectFilter
 from calls.models import Call, CallBatch, CallStatus, Direction, Disposition, Outcome, Sentiment
+from calls.models.recording import CopyState
 from calls.models.visibility import sees_everything
+from calls.recording_copies import KEEP
 from calls.stats import company_zone
 
 BATCHES_OFFERED = 20
@@ -158,6 +161,16 @@ class AskedByFilter(SelectFilter):
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Call]) -> QuerySet[Call]:
         return queryset.asked_for_by(request.user) if self.value() == ME else queryset  # type: ignore[attr-defined]
+
+
+class CopyFilter(SelectFilter):
+    title, parameter_name = _("Recording kept here"), "copy"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[Choice]:
+        return list(CopyState.choices) if settings.RECORDINGS == KEEP else []
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Call]) -> QuerySet[Call]:
+        return queryset.filter(recording_copy__state=self.value()) if self.value() else queryset
 
 
 class TestFilter(SelectFilter):

@@ -24,7 +24,7 @@ from django.views.decorators.http import require_GET, require_POST
 
 from agents import phone
 from callcenter.connections import hand_back
-from calls import dialer, dispositions, eligibility, recordings
+from calls import dialer, dispositions, eligibility, recording_copies, recordings
 from calls.admin import call_story as story
 from calls.admin.call_tone import tone
 from calls.admin.formats import money, talk
@@ -32,6 +32,7 @@ from calls.dialer import BadRequest, NotAllowed, OnThePhone
 from calls.eligibility import Verdict, local_times
 from calls.models import Call, CallStatus, Disposition, DoNotCall, Note, Outcome, Via, WebhookEvent
 from calls.models.do_not_call import DoNotCallSource
+from calls.models.visibility import SEE_EVERYONES
 from calls.models.webhook_event import EventSource
 
 ON_THE_LINE = (CallStatus.PLACED, CallStatus.RINGING, CallStatus.IN_PROGRESS)
@@ -63,6 +64,7 @@ class CallPageViews:
         return [
             at("live/", require_GET(self.live), "live"),
             at("recording", require_GET(self.recording), "recording"),
+            at("copy-again/", require_POST(self.copy_again), "copy_again"),
             at("disposition/", require_POST(self.set_disposition), "disposition"),
             at("note/", require_POST(self.add_note), "note"),
             at("hang-up/", require_POST(self.hang_up), "hang_up"),
@@ -144,6 +146,15 @@ class CallPageViews:
         if sound.content_range:
             response["Content-Range"] = sound.content_range
         return response
+
+    def copy_again(self, request: HttpRequest, call_id: UUID) -> HttpResponse:
+        call = self.call_or_404(request, call_id, SEE_EVERYONES)
+        if recording_copies.try_again(call, now=timezone.now()):
+            self.log_change(request, call, "copy the recording again")
+            messages.success(request, _("The recording is copied again in a moment."))
+        else:
+            messages.warning(request, _("It is being copied, or is kept here already."))
+        return self._back(call)
 
     def set_disposition(self, request: HttpRequest, call_id: UUID) -> HttpResponse:
         call = self.call_or_404(request, call_id, "calls.place_call")
@@ -296,6 +307,7 @@ def page_facts(request: HttpRequest, call: Call, *, now: datetime) -> dict[str, 
         "lines": lines,
         "times": [line.times for line in lines],
         "recorded": recordings.may_have_one(call),
+        "copy_failed": recording_copies.failure_of(call) if user.has_perm(SEE_EVERYONES) else None,
         "analysis": analysis_rows(call),
         "raw_word": story.said_by_phone_company(call),
         "dispositions": Disposition.choices,

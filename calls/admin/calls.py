@@ -108,6 +108,7 @@ class CallAdmin(VisibleToMixin, ReadOnlyMixin, CallPageViews, ModelAdmin):
         filters.BatchFilter,
         filters.WaitingFilter,
         filters.AskedByFilter,
+        filters.CopyFilter,
         filters.TestFilter,
         filters.FigureFilter,
     ]

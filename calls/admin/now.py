@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
+from django.conf import settings
 from django.contrib import admin
 from django.db.models.functions import Coalesce
 from django.http import HttpRequest, HttpResponse
@@ -30,10 +31,14 @@ from calls.models import (
     Lead,
     NextAction,
     Outcome,
+    RecordingCopy,
     WebhookEvent,
 )
 from calls.models.callback import CallBackState
+from calls.models.recording import CopyState
+from calls.models.visibility import sees_everything
 from calls.models.webhook_event import EventState
+from calls.recording_copies import KEEP
 from calls.stats import FIGURES, Figure, needs_a_look
 
 if TYPE_CHECKING:
@@ -194,6 +199,14 @@ def _looks(person: Person, *, now: datetime) -> list[Look]:
             "ended_at__gte": since.isoformat(timespec="seconds"),
         },
     )
+    if settings.RECORDINGS == KEEP and sees_everything(person):
+        found += _look(
+            _("Recordings that could not be copied"),
+            _("Calls whose recording was tried often and is still not kept here."),
+            RecordingCopy.objects.filter(state=CopyState.FAILED).count(),
+            "calls_call",
+            {"copy": CopyState.FAILED},
+        )
     if person.has_perm("calls.view_webhookevent"):
         for state, formula in (
             (

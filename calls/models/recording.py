@@ -49,7 +49,9 @@ class RecordingCopy(models.Model):
             # recording_copies.due: what to copy next.
             models.Index(
                 fields=["next_try_at"], condition=Q(state__in=["waiting", "copying"]), name="copy_due"
-            )
+            ),
+            # admin.now: what could not be copied.
+            models.Index(fields=["call"], condition=Q(state="failed"), name="copy_failed"),
         ]
 
     def __str__(self) -> str:
