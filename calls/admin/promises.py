@@ -78,6 +78,9 @@ class CallBackAdmin(VisibleToMixin, ReadOnlyMixin, ModelAdmin):
     readonly_fields = fields
     actions = ["drop"]
 
+    class Media:
+        css = {"all": ["calls/leads.css"]}
+
     def has_drop_permission(self, request: HttpRequest) -> bool:
         return bool(request.user.has_perm("calls.change_callback"))
 

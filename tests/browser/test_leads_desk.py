@@ -13,7 +13,7 @@ from django.contrib.auth.models import User
 from django.utils import timezone
 
 from calls.dialer.batches import fill_next
-from calls.models import Call, CallBatch, DoNotCall, Lead, Note
+from calls.models import Call, CallBack, CallBatch, DoNotCall, Lead, Note
 from calls.models.batch import BatchState
 from tests.factories import make_agent, make_call, make_lead, make_opt_out
 
@@ -54,6 +54,11 @@ def no_wider_than_the_window(page: Page) -> None:
     assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
 
 
+def nothing_of_a_list_is_out_of_sight(page: Page) -> None:
+    around = page.locator("#result_list").locator("..")
+    assert around.evaluate("around => around.scrollWidth <= around.clientWidth")
+
+
 @pytest.mark.parametrize("look", LOOKS)
 def test_every_page_of_the_desk_is_clean(
     desk: Lead,
@@ -78,6 +83,8 @@ def test_every_page_of_the_desk_is_clean(
     draft = CallBatch.objects.create(
         created_by=sales, selection={"ids": list(Lead.objects.values_list("pk", flat=True))}
     )
+    promised = {"agent": batch.agent, "due_at": timezone.now() + timedelta(hours=3), "promised_by": sales}
+    CallBack.objects.create(lead=desk, number=desk.phones.get().number, note="After lunch, " * 12, **promised)
     page = open_page(sales, **look)
     paths = {
         "leads": LIST,
@@ -89,6 +96,7 @@ def test_every_page_of_the_desk_is_clean(
         "call-back": f"{LIST}{desk.pk}/call-back/",
         "batch-sheet": f"/admin/calls/callbatch/{draft.pk}/sheet/",
         "batch": f"/admin/calls/callbatch/{batch.pk}/change/",
+        "promises": "/admin/calls/callback/",
         "import": "/admin/calls/leadimport/add/",
     }
     for name, path in paths.items():
@@ -96,6 +104,8 @@ def test_every_page_of_the_desk_is_clean(
         page.wait_for_load_state("networkidle")
         axe(page, "#content")
         no_wider_than_the_window(page)
+        if name in {"leads", "promises"}:
+            nothing_of_a_list_is_out_of_sight(page)
         if pictures:
             page.screenshot(path=pictures / f"{name}.png", full_page=True)
 
