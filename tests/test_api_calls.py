@@ -301,6 +301,25 @@ def test_a_filter_that_cannot_be_read_is_an_error_not_everything(api: Api, name:
     assert list(told["errors"]) == [name]
 
 
+@pytest.mark.parametrize(
+    ("path", "known"),
+    [
+        (CALLS, "status, outcome, direction, lead, agent, to_number, updated_after, cursor, page_size"),
+        ("/api/v1/leads/", "cursor, page_size"),
+        ("/api/v1/agents/", "cursor, page_size"),
+        ("/api/v1/do-not-call/", "number, cursor, page_size"),
+    ],
+)
+def test_a_filter_that_does_not_exist_is_an_error_that_lists_those_that_do(
+    api: Api, path: str, known: str
+) -> None:
+    told = problem(api.get(path, {"statuss": "queued", "page_size": 5}), 400, "invalid")
+    assert {name: each[0]["code"] for name, each in told["errors"].items()} == {
+        "statuss": "unknown_parameter"
+    }
+    assert known in told["detail"]
+
+
 def test_updated_after_finds_what_was_written_since_and_nothing_else(api: Api) -> None:
     for minutes in range(3):
         call = factories.make_call("ended")

@@ -7,7 +7,7 @@ from typing import Any
 from django.core.exceptions import ValidationError as DjangoValidationError
 from django.db.models import QuerySet
 from django.utils.translation import gettext as _
-from rest_framework.exceptions import NotFound, ValidationError
+from rest_framework.exceptions import ErrorDetail, NotFound, ValidationError
 from rest_framework.pagination import Cursor, CursorPagination
 from rest_framework.request import Request
 from rest_framework.views import APIView
@@ -40,11 +40,29 @@ class Pages(CursorPagination):
     def paginate_queryset(
         self, queryset: Any, request: Request, view: APIView | None = None
     ) -> list[Any] | None:
+        self._refuse_unknown(request, view)
         try:
             return super().paginate_queryset(queryset, request, view)
         except (DjangoValidationError, ValueError) as error:
             # The cursor can be read, and is not one of ours: its position is no value of the column.
             raise NotFound(self.invalid_cursor_message) from error
+
+    def _refuse_unknown(self, request: Request, view: APIView | None) -> None:
+        """A filter that is misspelt must not become "everything"."""
+        filters = getattr(view, "filterset_class", None)
+        known = [
+            *(filters.base_filters if filters else ()),
+            self.cursor_query_param,
+            self.page_size_query_param,
+        ]
+        text = _("There is no such parameter here. There are: %(known)s.") % {"known": ", ".join(known)}
+        strange = {
+            name: [ErrorDetail(text, code="unknown_parameter")]
+            for name in request.query_params
+            if name not in known
+        }
+        if strange:
+            raise ValidationError(strange)
 
     def decode_cursor(self, request: Request) -> Cursor | None:
         cursor = super().decode_cursor(request)
