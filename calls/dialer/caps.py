@@ -92,8 +92,10 @@ def pressing(*, now: datetime) -> Sequence[CapState]:
     return [each for each in today(now=now, unlimited=False) if each.level != Level.FINE]
 
 
-def reached(row: Gate, now: datetime) -> bool:
-    """Whether a limit lets no call more go today. Under the capacity gate's lock; keeps its count."""
+def left(row: Gate, now: datetime) -> int | None:
+    """How many more calls the limits let go today; None: no limit. Under the capacity gate's lock; keeps
+    its count.
+    """
     most = limits()
     day, start = day_of(now)
     fields = []
@@ -113,12 +115,14 @@ def reached(row: Gate, now: datetime) -> bool:
         CapKind.MINUTES: row.day_talked_ms // MS_A_MINUTE,
         CapKind.MONEY: row.day_micros,
     }
-    return any(CapState(kind, used[kind], most[kind]).level == Level.REACHED for kind in CapKind)
+    if any(CapState(kind, used[kind], most[kind]).level == Level.REACHED for kind in CapKind):
+        return 0
+    return None if calls is None else calls - row.day_calls
 
 
-def count(row: Gate) -> None:
-    """One more was claimed. Under the same lock."""
-    Gate.objects.filter(pk=row.pk).update(day_calls=F("day_calls") + 1)
+def count(row: Gate, claimed: int) -> None:
+    """So many more were claimed. Under the same lock."""
+    Gate.objects.filter(pk=row.pk).update(day_calls=F("day_calls") + claimed)
 
 
 def _calls(start: datetime) -> int:

@@ -12,6 +12,7 @@ from calls.models import Gate, Heartbeat
 from calls.models.gate import GateKind
 
 SILENT_AFTER = timedelta(seconds=40)
+TOGETHER = timedelta(seconds=0.1)
 LONGEST_REST_S = 600.0
 """However long the provider asks for: a header may hold anything."""
 
@@ -44,6 +45,11 @@ def line_passed(name: str) -> None:
 def pace_interval(line: Gate | None = None) -> timedelta:
     """Between two calls of one line."""
     return timedelta(seconds=1 / settings.CALLS_PER_SECOND) * (line.pace_factor if line else 1)
+
+
+def at_once(line: Gate) -> int:
+    """How many calls of a line may be claimed together: what its pace lets go in a tenth of a second."""
+    return max(1, int(TOGETHER / pace_interval(line)))
 
 
 def beat(name: str, kind: str, *, now: datetime, detail: dict[str, object] | None = None) -> None:

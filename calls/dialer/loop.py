@@ -9,6 +9,7 @@ import os
 import socket
 import threading
 import time
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -21,7 +22,7 @@ from agents.providers.base import Provider
 from calls import recording_copies
 from calls.dialer import account, adopt, breaker, gate, settle
 from calls.dialer.batches import cancel_next, fill_next, finish_batches
-from calls.dialer.claim import Nothing, claim_next, expire_overdue
+from calls.dialer.claim import Nothing, claim_next, claim_some, expire_overdue
 from calls.dialer.place import place
 from calls.dialer.promises import miss_unplaced, queue_next_promise
 from calls.dialer.replay import replay
@@ -42,6 +43,9 @@ DATABASE_GONE_S = 1.0
 TIDY_EVERY_S = 60.0
 UNTOLD_S = 1.0
 """How long a thread with nothing to do waits for its bell before it looks for itself."""
+BETWEEN_CLAIMS_S = 0.05
+MOST_TOGETHER = 16
+"""Calls claimed in one transaction at most, to keep it short."""
 GATES_EVERY_S = 1.0
 COMPARE_LOOKS_S = 10.0
 
@@ -65,6 +69,12 @@ class Dialer:
         self.name = name or f"dialer {socket.gethostname()} {os.getpid()}"
         self._stopping = threading.Event()
         self._looking = threading.Lock()
+        self._claimed: deque[Call] = deque()
+        """Claimed together, each for one placer that is free. Under `_looking`."""
+        self._claim_after = 0.0
+        self._counting = threading.Lock()
+        self._free = 0
+        """Placers that look for work or wait for it."""
         self._bells = Bells()
         self._watch = Watch(self._bells)
 
@@ -125,23 +135,39 @@ class Dialer:
         connection.close()
 
     def step_place(self) -> float:
-        """One placer looks for work at a time; the others wait for their turn to look, and cost nothing."""
+        """One placer looks for work at a time, for all who wait; they wait for that, and cost nothing."""
         _lend_connection_back()
-        with self._looking:
-            if self._stopping.is_set():
-                return 0.0
-            claimed = claim_next(self.provider)
-            if isinstance(claimed, Nothing):
-                _lend_connection_back()
-                if claimed.why == "empty":
-                    self._bells.wait("place", UNTOLD_S)
-                    return 0.0
-                self._stopping.wait(
-                    min(claimed.again, 0.2 if claimed.why in ("empty", "pace", "capacity") else 0.5)
-                )
-                return 0.0
-        send(claimed, self.provider)
+        call = self._next_call()
+        if call is not None:
+            send(call, self.provider)
         return 0.0
+
+    def _next_call(self) -> Call | None:
+        """As many are claimed together as placers are free, so that none waits between claim and permit."""
+        with self._counting:
+            self._free += 1
+        with self._looking:
+            try:
+                if not self._claimed and not self._stopping.is_set():
+                    self._claimed.extend(self._claim())
+            finally:
+                with self._counting:
+                    self._free -= 1
+            return self._claimed.popleft() if self._claimed else None
+
+    def _claim(self) -> list[Call]:
+        """Waits a moment where there is nothing. Straight after a bunch too, so that the next can be one."""
+        self._stopping.wait(max(0.0, self._claim_after - time.monotonic()))
+        claimed = claim_some(self.provider, most=min(self._free, MOST_TOGETHER))
+        if not isinstance(claimed, Nothing):
+            self._claim_after = time.monotonic() + BETWEEN_CLAIMS_S
+            return claimed
+        _lend_connection_back()
+        if claimed.why == "empty":
+            self._bells.wait("place", UNTOLD_S)
+        else:
+            self._stopping.wait(min(claimed.again, 0.2 if claimed.why in ("pace", "capacity") else 0.5))
+        return []
 
     def step_apply(self) -> float:
         return 0.0 if apply_due(now=timezone.now()) else 0.1

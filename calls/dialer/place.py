@@ -10,7 +10,7 @@ from uuid import UUID
 import structlog
 from django.conf import settings
 from django.db import IntegrityError, transaction
-from django.db.models import Exists, OuterRef
+from django.db.models import BooleanField, Exists, ExpressionWrapper, OuterRef, Q, QuerySet, Subquery
 from django.utils.translation import gettext as _
 
 from agents.providers.base import (
@@ -22,18 +22,41 @@ from agents.providers.base import (
     Refused,
     Unclear,
 )
+from callcenter.connections import hand_back
 from calls import dispositions
 from calls.dialer import gate, refusals
 from calls.dialer.account import account_fine
 from calls.dialer.ask import end_unplaced
-from calls.dialer.stops import stopped_under_lock
+from calls.dialer.stops import covering, in_force, lock_call_and_stops
 from calls.eligibility import Verdict, hours, recheck
+from calls.eligibility.decide import UNKNOWN_HOLDS, holds_number, recheck_alone
 from calls.lifecycle import schedule
 from calls.lifecycle.apply import apply_again
-from calls.models import Call, CallStatus, CallStep, DoNotCall, Outcome, StepKind
+from calls.models import (
+    Call,
+    CallStatus,
+    CallStep,
+    DoNotCall,
+    Gate,
+    LeadPhone,
+    Outcome,
+    PhoneState,
+    StepKind,
+    Stop,
+    WebhookEvent,
+)
 from calls.models.clock import ClockNow, database_now
+from calls.models.gate import GateKind
 
 log = structlog.get_logger(__name__)
+
+PERMIT_READS = (
+    "status", "place_token", "cancel_requested_at", "cancel_reason", "counterpart", "our_number", "variables",
+    "lead__list", "lead__time_zone", "lead__custom",
+    "agent__name", "agent__active", "agent__paused_reason", "agent__pinned_version", "agent__profile",
+    "agent__gone_since",
+)  # fmt: skip
+"""All of a call, its lead and its agent that a permit is decided by."""
 
 REFUSED_OUTCOME = {"invalid_number": Outcome.INVALID_NUMBER}
 
@@ -45,7 +68,8 @@ def place(call: Call, provider: Provider) -> None:
     assert token is not None
     if not permit(call.pk, token):
         return
-    call.refresh_from_db(fields=["request_body", "line", "not_now_count"])
+    # Whoever waits for a provider needs no connection: dozens of placers share the pool.
+    hand_back()
     try:
         answer = provider.place(
             bytes(call.request_body or b""), give_up_s=settings.PROVIDER_TIMEOUT_S, started=started
@@ -65,42 +89,22 @@ def place(call: Call, provider: Provider) -> None:
 def permit(call_id: UUID, token: UUID) -> bool:
     """May the POST be sent? True exactly once a claim.
 
-    The call is locked first; the stop is read under a share lock; then, as a *new statement*, the
-    conditional UPDATE. As one statement it would be wrong on PostgreSQL: after waiting for the row it
-    would still see the snapshot from before the opt-out it waited for.
+    The call is locked first, and stops in share mode; then, as *new statements*, everything is asked that may
+    speak against it, and the conditional UPDATE is made. As one statement it would be wrong on PostgreSQL:
+    after waiting for the row it would still see the snapshot from before the opt-out it waited for.
     """
     with transaction.atomic():
-        call = Call.objects.select_for_update(of=("self",)).select_related("lead", "agent").get(pk=call_id)
-        now = database_now()
+        lock_call_and_stops(call_id)
+        call = _with_all_that_may_be_against(call_id)
         if call.status != CallStatus.DIALING or call.place_token != token:
             return False
-        if stopped_under_lock(call):
-            _back_to_queue(call, due_at=now)
+        now: datetime = call.looked_at  # type: ignore[attr-defined]
+        if not _still_allowed(call, now):
             return False
-        if call.cancel_requested_at is not None:
-            opted_out = DoNotCall.objects.in_force().filter(number=call.counterpart).exists()
-            end_unplaced(
-                call,
-                Outcome.BLOCKED if opted_out else Outcome.CANCELED,
-                call.cancel_reason,
-                at=now,
-                cancelled=True,
-            )
-            return False
-        decision = recheck(call, now=now)
-        if decision.verdict == Verdict.NEVER:
-            texts = "; ".join(reason.text for reason in decision.reasons)
-            blocked = any(reason.code == "do_not_call" for reason in decision.reasons)
-            end_unplaced(call, Outcome.BLOCKED if blocked else Outcome.CANCELED, texts, at=now)
-            return False
-        if decision.verdict == Verdict.LATER:
-            _back_to_queue(call, due_at=decision.at or now)
-            return False
-        opted_out_now = DoNotCall.objects.in_force().filter(number=OuterRef("counterpart"))
         local = hours.local_times(call.lead, call.counterpart, now)
         changed = (
             Call.objects.filter(
-                ~Exists(opted_out_now),
+                ~Exists(_opted_out()),
                 pk=call_id,
                 status=CallStatus.DIALING,
                 place_token=token,
@@ -115,6 +119,60 @@ def permit(call_id: UUID, token: UUID) -> bool:
             local_weekday=local[0][1].weekday() if local else None,
         )
     return changed == 1
+
+
+def _opted_out() -> QuerySet[DoNotCall]:
+    return DoNotCall.objects.in_force().filter(number=OuterRef("counterpart"))
+
+
+def _with_all_that_may_be_against(call_id: UUID) -> Call:
+    """The call, its lead and agent, the database's time, and whether there is anything that may forbid it.
+
+    `doubt` False: no stop at all is in force, nobody opted out of the number, no other call to it is in the
+    way. Then the rules need no further query; else they are asked one by one, for their reasons.
+    """
+    others = Call.objects.filter(
+        holds_number(ClockNow() - UNKNOWN_HOLDS), counterpart=OuterRef("counterpart")
+    ).exclude(pk=OuterRef("pk"))
+    states = LeadPhone.objects.filter(lead=OuterRef("lead"), number=OuterRef("counterpart"))
+    rows = Call.objects.select_related("lead", "agent").only(*PERMIT_READS)
+    found = rows.annotate(
+        looked_at=ClockNow(),
+        doubt=ExpressionWrapper(
+            Q(Exists(Stop.objects.in_force())) | Q(Exists(_opted_out())) | Q(Exists(others)), BooleanField()
+        ),
+        number_state=Subquery(states.values("state")[:1]),
+    )
+    return found.get(pk=call_id)
+
+
+def _still_allowed(call: Call, now: datetime) -> bool:
+    """Under the locks of the permit. False: the call has been ended or put back."""
+    doubt: bool = call.doubt  # type: ignore[attr-defined]
+    if doubt and covering(call, in_force()):
+        _back_to_queue(call, due_at=now)
+        return False
+    if call.cancel_requested_at is not None:
+        opted_out = DoNotCall.objects.in_force().filter(number=call.counterpart).exists()
+        end_unplaced(
+            call,
+            Outcome.BLOCKED if opted_out else Outcome.CANCELED,
+            call.cancel_reason,
+            at=now,
+            cancelled=True,
+        )
+        return False
+    state: str = call.number_state or PhoneState.VALID  # type: ignore[attr-defined]
+    decision = recheck(call, now=now) if doubt else recheck_alone(call, now=now, number_state=state)
+    if decision.verdict == Verdict.NEVER:
+        texts = "; ".join(reason.text for reason in decision.reasons)
+        blocked = any(reason.code == "do_not_call" for reason in decision.reasons)
+        end_unplaced(call, Outcome.BLOCKED if blocked else Outcome.CANCELED, texts, at=now)
+        return False
+    if decision.verdict == Verdict.LATER:
+        _back_to_queue(call, due_at=decision.at or now)
+        return False
+    return True
 
 
 def _back_to_queue(call: Call, *, due_at: datetime) -> None:
@@ -132,6 +190,56 @@ def _back_to_queue(call: Call, *, due_at: datetime) -> None:
 
 def accepted(call_id: UUID, answer: Accepted) -> None:
     """The provider has it. A late 2xx is taken from any status; the status only climbs."""
+    if not _placed_as_usual(call_id, answer.provider_call_id):
+        _accepted_late_or_oddly(call_id, answer)
+    _after_accepting(call_id, answer.provider_call_id)
+
+
+def _placed_as_usual(call_id: UUID, provider_call_id: str) -> bool:
+    """The usual case in one statement: the claim still holds, and the provider has given the id."""
+    if not provider_call_id:
+        return False
+    known = Call.objects.filter(provider_call_id=provider_call_id)
+    usual = Call.objects.filter(
+        ~Exists(known), pk=call_id, status=CallStatus.DIALING, placed_at__isnull=True, provider_call_id=""
+    )
+    try:
+        changed = usual.update(
+            status=CallStatus.PLACED,
+            provider_call_id=provider_call_id,
+            placed_at=ClockNow(),
+            slot_until=ClockNow() + schedule.SLOT_AFTER_PLACING,
+            next_look_at=ClockNow() + schedule.quiet_after(0),
+            looks=0,
+            refusal="",
+            refusal_code="",
+            not_now_reason="",
+        )
+    except IntegrityError:  # another call was given this id in that very moment
+        return False
+    return changed == 1
+
+
+def _after_accepting(call_id: UUID, provider_call_id: str) -> None:
+    """Read after the commit: what a placement clears, and news that came before it. Mostly there is none."""
+    earlier = WebhookEvent.objects.filter(provider_call_id=provider_call_id)
+    rested = Gate.objects.filter(kind=GateKind.LINE, name=OuterRef("line"), not_nows__gt=0)
+    row = Call.objects.filter(pk=call_id).values_list(
+        "line",
+        Exists(Gate.objects.filter(kind=GateKind.CAPACITY).exclude(account_problem="")),
+        Exists(rested),
+        Exists(earlier),
+    )
+    line, refused_account, refused_line, news = row.get()
+    if refused_account:
+        account_fine()
+    if refused_line:
+        gate.line_passed(line)
+    if news:
+        apply_again(provider_call_id)
+
+
+def _accepted_late_or_oddly(call_id: UUID, answer: Accepted) -> None:
     with transaction.atomic():
         call = Call.objects.select_for_update(of=("self",)).get(pk=call_id)
         now = database_now()
@@ -165,9 +273,6 @@ def accepted(call_id: UUID, answer: Accepted) -> None:
                 "a": answer.provider_call_id
             }
             Call.objects.filter(pk=call_id).update(**fields)
-    account_fine()
-    gate.line_passed(call.line)
-    apply_again(answer.provider_call_id)
 
 
 def not_now(call_id: UUID, token: UUID, why: str, *, kind: str, retry_after_s: float | None) -> None:

@@ -10,7 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
 
 import structlog
 from django.db import connection, transaction
@@ -155,6 +156,30 @@ def covering(call: Call, stops: Iterable[Stop]) -> Stop | None:
         ),
         None,
     )
+
+
+def lock_call_and_stops(call_id: UUID) -> None:
+    """Inside a permit's transaction: the call is locked, and stops as they are. A stop or an opt-out being
+    committed is waited for, a later one waits for us; ask in a *new statement* what they said.
+
+    SQLite has one writer at a time, so the transaction itself is both locks.
+    """
+    if connection.vendor != "postgresql":
+        return
+    with connection.cursor() as cursor:
+        if not _locked_both(cursor, call_id):
+            Gate.objects.get_or_create(kind=GateKind.STOP, name="all")
+            _locked_both(cursor, call_id)
+
+
+def _locked_both(cursor: Any, call_id: UUID) -> bool:
+    """False: there is no such call, or no row to lock for stops."""
+    cursor.execute(
+        "SELECT 1 FROM calls_call c, calls_gate g WHERE c.id = %s AND g.kind = 'stop' AND g.name = 'all'"
+        " FOR UPDATE OF c FOR SHARE OF g",
+        [call_id],
+    )
+    return cursor.fetchone() is not None
 
 
 def stopped_under_lock(call: Call) -> Stop | None:

@@ -14,6 +14,7 @@ from typing import Any
 from django.conf import settings
 from django.db import models
 from django.db.models import Q, prefetch_related_objects
+from django.db.models.expressions import Combinable
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
@@ -80,6 +81,22 @@ class Decision:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Wish:
+    """Whom to call, and how. `our_number` '' means none can be found, None that nobody asks yet."""
+
+    lead: Lead | None
+    number: str
+    """'' for the lead's own."""
+    agent: Agent | None
+    our_number: str | None
+    variables: frozenset[str]
+    """Names of those the call brings along, beside the lead's own fields."""
+
+
+type Problems = dict[tuple[int, frozenset[str]], tuple[str, ...]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Situation:
     """All that the rules look at, for one person."""
 
@@ -111,7 +128,8 @@ def decide(
 
     `variables`: names of those this call brings along, beside the lead's own fields.
     """
-    return _decide([(lead, number)], now=now, agent=agent, our_number=our_number, variables=variables)[0]
+    wish = Wish(lead=lead, number=number, agent=agent, our_number=our_number, variables=frozenset(variables))
+    return _decide([wish], now=now)[0]
 
 
 def decide_many(
@@ -123,8 +141,11 @@ def decide_many(
     variables: Iterable[str] = (),
 ) -> list[Decision]:
     """As `decide`, in the same order, with the same few queries however many leads."""
-    people = [(lead, "") for lead in leads]
-    return _decide(people, now=now, agent=agent, our_number=our_number, variables=variables)
+    wishes = [
+        Wish(lead=lead, number="", agent=agent, our_number=our_number, variables=frozenset(variables))
+        for lead in leads
+    ]
+    return _decide(wishes, now=now)
 
 
 def recheck(call: Call, *, now: datetime) -> Decision:
@@ -132,65 +153,97 @@ def recheck(call: Call, *, now: datetime) -> Decision:
 
     Stops are not asked: claim and permit read them, under their lock.
     """
-    return _decide(
-        [(call.lead, call.counterpart)],
-        now=now,
+    return recheck_many([call], now=now)[0]
+
+
+def recheck_many(calls: Sequence[Call], *, now: datetime) -> list[Decision]:
+    """As `recheck`, in the same order, with the same few queries however many calls."""
+    return _decide([_wish_of(call) for call in calls], now=now, besides=calls)
+
+
+def recheck_alone(call: Call, *, now: datetime, number_state: str) -> Decision:
+    """As `recheck`, without a query: for a caller who has just read that nobody opted out of the number,
+    that no other call is in the way, and (`number_state`) what its lead knows of the number.
+    """
+    wish = _wish_of(call)
+    problems = _agent_problems(wish, {})
+    return judge(_situation(wish, wish.number, number_state, problems), now=now)
+
+
+def _wish_of(call: Call) -> Wish:
+    return Wish(
+        lead=call.lead,
+        number=call.counterpart,
         agent=call.agent,
         our_number=call.our_number,
-        variables=call.variables,
-        besides=call,
-    )[0]
+        variables=frozenset(call.variables),
+    )
 
 
 def _decide(
-    people: Sequence[tuple[Lead | None, str]],
-    *,
-    now: datetime,
-    agent: Agent | None,
-    our_number: str | None,
-    variables: Iterable[str],
-    besides: Call | None = None,
+    wishes: Sequence[Wish], *, now: datetime, besides: Sequence[Call] | None = None
 ) -> list[Decision]:
-    leads = [lead for lead, _number in people if lead is not None]
+    leads = [wish.lead for wish in wishes if wish.lead is not None]
     prefetch_related_objects(leads, "phones")
-    dialled = [_dialled(lead, number) for lead, number in people]
+    dialled = [_dialled(wish.lead, wish.number) for wish in wishes]
     numbers = {number for number, _state in dialled} - {""}
     opted_out = {entry.number: entry for entry in DoNotCall.objects.in_force().filter(number__in=numbers)}
-    in_the_way = _calls_in_the_way(numbers, now=now, besides=besides)
-    brought = frozenset(variables)
-    problems: dict[frozenset[str], tuple[str, ...]] = {}
+    in_the_way = _calls_in_the_way(numbers, now=now, besides=besides or ())
+    problems: Problems = {}
     stops = [] if besides else list(Stop.objects.in_force().select_related("agent", "lead_list"))
-    decisions = []
-    for (lead, asked), (number, state) in zip(people, dialled, strict=True):
-        zones, source = hours.zones(lead, number)
-        situation = Situation(
-            lead=lead,
-            number=number,
-            number_state=state,
-            asked_number=asked,
-            agent=agent,
-            agent_problems=_agent_problems(agent, brought.union(lead.custom if lead else ()), problems),
-            needs_caller_id=our_number == "",
-            opted_out=opted_out.get(number),
-            in_the_way=in_the_way.get(number),
-            stopped=_stop_reason(stops, lead, agent, our_number),
-            zones=zones,
-            zone_source=source,
+    return [
+        judge(
+            _situation(
+                wish,
+                number,
+                state,
+                _agent_problems(wish, problems),
+                opted_out=opted_out.get(number),
+                in_the_way=in_the_way.get(number),
+                stopped=_stop_reason(stops, wish.lead, wish.agent, wish.our_number),
+            ),
+            now=now,
         )
-        decisions.append(judge(situation, now=now))
-    return decisions
+        for wish, (number, state) in zip(wishes, dialled, strict=True)
+    ]
 
 
-def _agent_problems(
-    agent: Agent | None, supplied: frozenset[str], seen: dict[frozenset[str], tuple[str, ...]]
-) -> tuple[str, ...]:
+def _situation(
+    wish: Wish,
+    number: str,
+    number_state: str,
+    agent_problems: tuple[str, ...],
+    *,
+    opted_out: DoNotCall | None = None,
+    in_the_way: Call | None = None,
+    stopped: str | None = None,
+) -> Situation:
+    zones, source = hours.zones(wish.lead, number)
+    return Situation(
+        lead=wish.lead,
+        number=number,
+        number_state=number_state,
+        asked_number=wish.number,
+        agent=wish.agent,
+        agent_problems=agent_problems,
+        needs_caller_id=wish.our_number == "",
+        opted_out=opted_out,
+        in_the_way=in_the_way,
+        stopped=stopped,
+        zones=zones,
+        zone_source=source,
+    )
+
+
+def _agent_problems(wish: Wish, seen: Problems) -> tuple[str, ...]:
     """Why the agent is not ready, given what this call fills in. Leads mostly have the same fields."""
-    if agent is None:
+    if wish.agent is None:
         return ()
-    if supplied not in seen:
-        blocking = readiness.blocking(agent, also_supplied=supplied)
-        seen[supplied] = tuple(str(check.sentence) for check in blocking)
-    return seen[supplied]
+    supplied = wish.variables.union(wish.lead.custom if wish.lead else ())
+    if (wish.agent.pk, supplied) not in seen:
+        blocking = readiness.blocking(wish.agent, also_supplied=supplied)
+        seen[wish.agent.pk, supplied] = tuple(str(check.sentence) for check in blocking)
+    return seen[wish.agent.pk, supplied]
 
 
 def _dialled(lead: Lead | None, asked: str) -> tuple[str, str]:
@@ -202,19 +255,17 @@ def _dialled(lead: Lead | None, asked: str) -> tuple[str, str]:
     return (best.number, best.state) if best else ("", "")
 
 
-def _calls_in_the_way(numbers: set[str], *, now: datetime, besides: Call | None) -> dict[str, Call]:
-    found = Call.objects.filter(counterpart__in=numbers).filter(
-        ~Q(status=CallStatus.ENDED)
-        | Q(
-            status=CallStatus.ENDED,
-            outcome=Outcome.UNKNOWN,
-            disposition="",
-            judged="",
-            ended_at__gt=now - UNKNOWN_HOLDS,
-        )
+def holds_number(since: datetime | Combinable) -> Q:
+    """Calls to a number that keep it from being dialled; `since`: a day ago."""
+    return ~Q(status=CallStatus.ENDED) | Q(
+        status=CallStatus.ENDED, outcome=Outcome.UNKNOWN, disposition="", judged="", ended_at__gt=since
     )
-    if besides is not None:
-        found = found.exclude(pk=besides.pk)
+
+
+def _calls_in_the_way(numbers: set[str], *, now: datetime, besides: Sequence[Call]) -> dict[str, Call]:
+    found = Call.objects.filter(holds_number(now - UNKNOWN_HOLDS), counterpart__in=numbers)
+    if besides:
+        found = found.exclude(pk__in=[call.pk for call in besides])
     rank: dict[str, int] = {CallStatus.QUEUED: 1, CallStatus.ENDED: 2}
     # One number may have several (an inbound call while one waits): the most active is told.
     ordered = sorted(found.select_related("requested_by"), key=lambda call: -rank.get(call.status, 0))
