@@ -333,6 +333,8 @@ class Call(models.Model):
             ),
             # dialer.breaker: how the calls of the last minutes ended; dialer.caps: what was spent today.
             models.Index(fields=["ended_at"], condition=Q(ended_at__isnull=False), name="call_ended"),
+            # admin.now, every five seconds: calls that were never made.
+            models.Index(fields=["ended_at"], condition=Q(outcome="expired"), name="call_expired"),
             # dialer.caps: how many were sent today.
             models.Index(fields=["sent_at"], condition=Q(sent_at__isnull=False), name="call_sent"),
             # A person's history, and who rings back.
