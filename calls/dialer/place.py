@@ -10,7 +10,19 @@ from uuid import UUID
 import structlog
 from django.conf import settings
 from django.db import IntegrityError, transaction
-from django.db.models import BooleanField, Exists, ExpressionWrapper, OuterRef, Q, QuerySet, Subquery
+from django.db.models import (
+    BooleanField,
+    CharField,
+    DurationField,
+    Exists,
+    ExpressionWrapper,
+    OuterRef,
+    PositiveSmallIntegerField,
+    Q,
+    QuerySet,
+    Subquery,
+    UUIDField,
+)
 from django.utils.translation import gettext as _
 
 from agents.providers.base import (
@@ -47,6 +59,7 @@ from calls.models import (
 )
 from calls.models.clock import ClockNow, database_now
 from calls.models.gate import GateKind
+from calls.models.prepared import Given, PreparedSelect, PreparedUpdate
 
 log = structlog.get_logger(__name__)
 
@@ -95,28 +108,19 @@ def permit(call_id: UUID, token: UUID) -> bool:
     """
     with transaction.atomic():
         lock_call_and_stops(call_id)
-        call = _with_all_that_may_be_against(call_id)
+        call = READ_FOR_PERMIT.get(call=call_id)
         if call.status != CallStatus.DIALING or call.place_token != token:
             return False
         now: datetime = call.looked_at  # type: ignore[attr-defined]
         if not _still_allowed(call, now):
             return False
         local = hours.local_times(call.lead, call.counterpart, now)
-        changed = (
-            Call.objects.filter(
-                ~Exists(_opted_out()),
-                pk=call_id,
-                status=CallStatus.DIALING,
-                place_token=token,
-                lease_until__gt=ClockNow(),
-                cancel_requested_at__isnull=True,
-                sent_at__isnull=True,
-            )
-        ).update(
-            sent_at=ClockNow(),
-            lease_until=ClockNow() + timedelta(seconds=settings.PROVIDER_TIMEOUT_S + 2),
-            local_hour=local[0][1].hour if local else None,
-            local_weekday=local[0][1].weekday() if local else None,
+        changed = PERMIT.send(
+            call=call_id,
+            token=token,
+            lease=timedelta(seconds=settings.PROVIDER_TIMEOUT_S + 2),
+            hour=local[0][1].hour if local else None,
+            weekday=local[0][1].weekday() if local else None,
         )
     return changed == 1
 
@@ -125,7 +129,30 @@ def _opted_out() -> QuerySet[DoNotCall]:
     return DoNotCall.objects.in_force().filter(number=OuterRef("counterpart"))
 
 
-def _with_all_that_may_be_against(call_id: UUID) -> Call:
+def _permitted() -> tuple[QuerySet[Call], dict[str, Any]]:
+    small = PositiveSmallIntegerField()
+    still_mine = Call.objects.filter(
+        ~Exists(_opted_out()),
+        pk=Given("call", UUIDField()),
+        status=CallStatus.DIALING,
+        place_token=Given("token", UUIDField()),
+        lease_until__gt=ClockNow(),
+        cancel_requested_at__isnull=True,
+        sent_at__isnull=True,
+    )
+    return still_mine, {
+        "updated_at": ClockNow(),
+        "sent_at": ClockNow(),
+        "lease_until": ClockNow() + Given("lease", DurationField()),
+        "local_hour": Given("hour", small),
+        "local_weekday": Given("weekday", small),
+    }
+
+
+PERMIT = PreparedUpdate(_permitted)
+
+
+def _with_all_that_may_be_against() -> QuerySet[Call]:
     """The call, its lead and agent, the database's time, and whether there is anything that may forbid it.
 
     `doubt` False: no stop at all is in force, nobody opted out of the number, no other call to it is in the
@@ -143,7 +170,10 @@ def _with_all_that_may_be_against(call_id: UUID) -> Call:
         ),
         number_state=Subquery(states.values("state")[:1]),
     )
-    return found.get(pk=call_id)
+    return found.filter(pk=Given("call", UUIDField()))
+
+
+READ_FOR_PERMIT = PreparedSelect(_with_all_that_may_be_against)
 
 
 def _still_allowed(call: Call, now: datetime) -> bool:
@@ -199,44 +229,67 @@ def _placed_as_usual(call_id: UUID, provider_call_id: str) -> bool:
     """The usual case in one statement: the claim still holds, and the provider has given the id."""
     if not provider_call_id:
         return False
-    known = Call.objects.filter(provider_call_id=provider_call_id)
-    usual = Call.objects.filter(
-        ~Exists(known), pk=call_id, status=CallStatus.DIALING, placed_at__isnull=True, provider_call_id=""
-    )
     try:
-        changed = usual.update(
-            status=CallStatus.PLACED,
+        changed = PLACED.send(
+            call=call_id,
             provider_call_id=provider_call_id,
-            placed_at=ClockNow(),
-            slot_until=ClockNow() + schedule.SLOT_AFTER_PLACING,
-            next_look_at=ClockNow() + schedule.quiet_after(0),
-            looks=0,
-            refusal="",
-            refusal_code="",
-            not_now_reason="",
+            slot=schedule.SLOT_AFTER_PLACING,
+            look=schedule.quiet_after(0),
         )
     except IntegrityError:  # another call was given this id in that very moment
         return False
     return changed == 1
 
 
+def _placed() -> tuple[QuerySet[Call], dict[str, Any]]:
+    theirs = Given("provider_call_id", CharField())
+    usual = Call.objects.filter(
+        ~Exists(Call.objects.filter(provider_call_id=theirs)),
+        pk=Given("call", UUIDField()),
+        status=CallStatus.DIALING,
+        placed_at__isnull=True,
+        provider_call_id="",
+    )
+    return usual, {
+        "updated_at": ClockNow(),
+        "status": CallStatus.PLACED,
+        "provider_call_id": theirs,
+        "placed_at": ClockNow(),
+        "slot_until": ClockNow() + Given("slot", DurationField()),
+        "next_look_at": ClockNow() + Given("look", DurationField()),
+        "looks": 0,
+        "refusal": "",
+        "refusal_code": "",
+        "not_now_reason": "",
+    }
+
+
+PLACED = PreparedUpdate(_placed)
+
+
 def _after_accepting(call_id: UUID, provider_call_id: str) -> None:
     """Read after the commit: what a placement clears, and news that came before it. Mostly there is none."""
-    earlier = WebhookEvent.objects.filter(provider_call_id=provider_call_id)
-    rested = Gate.objects.filter(kind=GateKind.LINE, name=OuterRef("line"), not_nows__gt=0)
-    row = Call.objects.filter(pk=call_id).values_list(
-        "line",
-        Exists(Gate.objects.filter(kind=GateKind.CAPACITY).exclude(account_problem="")),
-        Exists(rested),
-        Exists(earlier),
-    )
-    line, refused_account, refused_line, news = row.get()
-    if refused_account:
+    call: Any = READ_WHEN_ACCEPTED.get(call=call_id, provider_call_id=provider_call_id)
+    if call.account_refused:
         account_fine()
-    if refused_line:
-        gate.line_passed(line)
-    if news:
+    if call.line_refused:
+        gate.line_passed(call.line)
+    if call.news:
         apply_again(provider_call_id)
+
+
+def _with_all_that_accepting_ends() -> QuerySet[Call]:
+    lines = Gate.objects.filter(kind=GateKind.LINE, name=OuterRef("line"), not_nows__gt=0)
+    accounts = Gate.objects.filter(kind=GateKind.CAPACITY, name="all").exclude(account_problem="")
+    news = WebhookEvent.objects.filter(provider_call_id=Given("provider_call_id", CharField()))
+    return (
+        Call.objects.filter(pk=Given("call", UUIDField()))
+        .only("line")
+        .annotate(line_refused=Exists(lines), account_refused=Exists(accounts), news=Exists(news))
+    )
+
+
+READ_WHEN_ACCEPTED = PreparedSelect(_with_all_that_accepting_ends)
 
 
 def _accepted_late_or_oddly(call_id: UUID, answer: Accepted) -> None:
