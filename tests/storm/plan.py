@@ -88,6 +88,8 @@ def plan_for(calls: int, seed: int, engine: str) -> Plan:
             database_restart_every_s=15.0, longest_freeze_s=6.0, stop_lasts_s=2.5,
             batch_size=max(20, calls // 4),
         )  # fmt: skip
+    # At ten a second twenty thousand last half an hour.
     return Plan(
-        calls=calls, seed=seed, engine=engine, kill_every_s=8.0, database_restart_every_s=180.0, rest_s=300.0
-    )
+        calls=calls, seed=seed, engine=engine, pace=10.0, at_once=26, room_at_provider=50, kill_every_s=8.0,
+        database_restart_every_s=180.0, rest_s=300.0,
+    )  # fmt: skip
