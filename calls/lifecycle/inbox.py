@@ -1,7 +1,7 @@
-"""How stored events reach the disk: one at a time, or in groups by one thread a process that serves.
+"""How stored events reach the disk: one at a time, or in groups by a few threads of a process that serves.
 
 A commit that waits for the disk costs the same for one row and for thirty, so a busy door hands its rows
-to one writer and answers when the group is committed. Correctness needs none of it: without `open_group`
+to writers and answers when their group is committed. Correctness needs none of it: without `open_group`
 each row is written where it came.
 """
 
@@ -27,6 +27,9 @@ from calls.models import WebhookEvent, hint
 log = structlog.get_logger(__name__)
 
 LONGEST_GROUP = 64
+MOST_WRITERS = 4
+"""PostgreSQL flushes what several connections commit at one moment together, so that rows that come while
+one group waits for a slow disk need not wait until it is there. SQLite lets one write at a time."""
 WAITS_S = 8.0
 """Before the phone company gives up after ten seconds; it sends the event again."""
 STALLED_AFTER_S = 0.25
@@ -48,19 +51,23 @@ class _Waiting:
 
 
 class GroupWriter:
-    """One thread that commits what many requests brought.
+    """A few threads that commit what many requests brought.
 
-    While it commits, any number may wait for it. While it does not, the first few may, in case the
+    While they commit, any number may wait for them. While they do not, the first few may, in case the
     database is back in a moment; all others are told at once to send again, so that threads of the web
     server remain for requests that can be answered without it.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, writers: int | None = None) -> None:
+        self._most = writers or (1 if connection.vendor == "sqlite" else MOST_WRITERS)
         self._waiting: list[_Waiting] = []
         self._inside: list[_Waiting] = []
+        self._in_hand = 0
+        """Groups that are being committed."""
         self._busy_since: float | None = None
+        """When nothing was in hand or something was last committed; None while nothing is in hand."""
         self._something = threading.Condition()
-        self._thread: threading.Thread | None = None
+        self._threads: list[threading.Thread] = []
         self._pid = 0
         self._closed = False
 
@@ -70,13 +77,9 @@ class GroupWriter:
         with self._something:
             if self._stalled() and len(self._inside) >= WAIT_WHILE_STALLED:
                 raise NotStored("The database answers nobody, and enough wait for it.")
-            # A thread does not follow into a forked process.
-            if self._thread is None or self._pid != os.getpid():
-                self._pid = os.getpid()
-                self._thread = threading.Thread(target=self._write_until_closed, name="inbox", daemon=True)
-                self._thread.start()
             self._waiting.append(entry)
             self._inside.append(entry)
+            self._have_writers()
             self._something.notify()
         try:
             self._wait(entry)
@@ -85,6 +88,15 @@ class GroupWriter:
                 self._inside.remove(entry)
         if entry.error is not None:
             raise NotStored(str(entry.error)) from entry.error
+
+    def _have_writers(self) -> None:
+        """One more when all have a group in hand. A thread does not follow into a forked process."""
+        if self._pid != os.getpid():
+            self._pid, self._threads, self._in_hand = os.getpid(), [], 0
+        if self._in_hand >= len(self._threads) < self._most:
+            writer = threading.Thread(target=self._write_until_closed, name="inbox", daemon=True)
+            self._threads.append(writer)
+            writer.start()
 
     def _wait(self, entry: _Waiting) -> None:
         until = time.monotonic() + WAITS_S
@@ -102,12 +114,12 @@ class GroupWriter:
         return self._busy_since is not None and time.monotonic() - self._busy_since > STALLED_AFTER_S
 
     def close(self) -> None:
-        """Write what waits, end the thread, give its connection back."""
+        """Write what waits, end the threads, give their connections back."""
         with self._something:
             self._closed = True
-            self._something.notify()
-        if self._thread is not None:
-            self._thread.join()
+            self._something.notify_all()
+        for writer in self._threads:
+            writer.join()
 
     def _write_until_closed(self) -> None:
         try:
@@ -124,8 +136,9 @@ class GroupWriter:
 
     def _finish(self, group: list[_Waiting]) -> None:
         with self._something:
+            self._in_hand -= 1
             if not self._waiting or not all(_is_away(entry.error) for entry in group):
-                self._busy_since = None
+                self._busy_since = time.monotonic() if self._in_hand else None
         for entry in group:
             entry.done.set()
 
@@ -136,13 +149,16 @@ class GroupWriter:
                 self._something.wait()
             group = self._waiting[:LONGEST_GROUP]
             del self._waiting[:LONGEST_GROUP]
-            # A database that was away when the last group was tried has not come back by our trying again.
-            self._busy_since = self._busy_since or time.monotonic()
+            if group:
+                self._in_hand += 1
+                # A database that was away for the last group has not come back by our trying again.
+                self._busy_since = self._busy_since or time.monotonic()
             return group
 
     def _write(self, group: list[_Waiting]) -> None:
         try:
-            write_rows([entry.event for entry in group])
+            # In one order everywhere: two groups with the same repeats must not wait for each other.
+            write_rows(sorted((entry.event for entry in group), key=lambda event: event.key))
         except DatabaseError as error:
             log.warning("a group is written row by row", rows=len(group), why=str(error))
             # A broken connection is replaced here; a bad row must not fail its neighbours.
