@@ -32,8 +32,8 @@ MOST_WRITERS = 4
 one group waits for a slow disk need not wait until it is there. SQLite lets one write at a time."""
 WAITS_S = 8.0
 """Before the phone company gives up after ten seconds; it sends the event again."""
-STALLED_AFTER_S = 0.25
-"""A commit takes milliseconds: a writer that has done nothing for so long may not be back soon."""
+STALLED_AFTER_S = 0.5
+"""A commit takes milliseconds, on a busy disk tenths of a second: after so long it may not be back soon."""
 WAIT_WHILE_STALLED = 4
 """Half of the threads `make web` starts a process with: the others are for who answers without the disk."""
 LOOKS_EVERY_S = 0.05
