@@ -6,6 +6,7 @@ import copy
 import random
 import threading
 import time
+import uuid
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -18,6 +19,23 @@ class NoSuchThing(LookupError):
 
 def now_ms() -> int:
     return int(time.time() * 1000)
+
+
+def assistant_as_agent(agent_id: str, body: Mapping[str, Any]) -> dict[str, Any]:
+    """An assistant of the article's contract in the words of today's."""
+    return {
+        "agent_id": agent_id,
+        "agent_name": str(body.get("name") or ""),
+        "channel": "voice",
+        "voice_id": str((body.get("voice") or {}).get("voice_id") or ""),
+        "language": str((body.get("transcriber") or {}).get("language") or "en-US"),
+        "response_engine": dict(body.get("response_engine") or {}),
+        "assistant": copy.deepcopy(dict(body)),
+        "version": 0,
+        "base_version": None,
+        "is_published": True,
+        "last_modification_timestamp": now_ms(),
+    }
 
 
 class Account:
@@ -66,6 +84,13 @@ class Account:
             if not isinstance(version, int) or version not in versions:
                 raise NoSuchThing(f"version {version} of agent {agent_id}")
             return copy.deepcopy(versions[version])
+
+    def add_assistant(self, body: Mapping[str, Any]) -> str:
+        """An agent made under the article's contract, with what the network needs to know of it; its id."""
+        agent_id = str(uuid.UUID(int=self._random.getrandbits(128), version=4))
+        with self._lock:
+            self._agents[agent_id] = {0: assistant_as_agent(agent_id, body)}
+        return agent_id
 
     def agents(self) -> list[dict[str, Any]]:
         with self._lock:

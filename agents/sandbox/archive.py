@@ -21,7 +21,8 @@ from agents.sandbox.voices import from_token, token
 
 PLAIN = (
     "direction", "from_number", "to_number", "created_ms", "metadata", "given_variables", "variables",
-    "storage", "attempt", "rang_ms", "answered_ms", "ended_ms", "reason", "analysed", "transfer_to",
+    "contract", "storage", "attempt", "rang_ms", "answered_ms", "ended_ms", "reason", "analysed",
+    "transfer_to",
 )  # fmt: skip
 """Attributes of PhoneCall that are kept as they are."""
 
@@ -80,7 +81,8 @@ class Archive:
             agent = self._account.agent(found["agent_id"], found["agent_version"])
         except NoSuchThing:
             return None
-        call = PhoneCall(id=found["id"], agent=agent, **{name: found[name] for name in PLAIN})
+        plain = {name: found[name] for name in PLAIN if name in found}
+        call = PhoneCall(id=found["id"], agent=agent, **plain)
         call.conversation = from_token(found["token"]) if found["token"] else nothing_said(call)
         call.stage = Stage.OVER if call.ended_ms is not None else Stage.RINGING
         if found["transfer_at_s"]:

@@ -9,6 +9,7 @@ from werkzeug.routing import Rule
 from werkzeug.wrappers import Request, Response
 
 from agents.sandbox import faults as known_faults
+from agents.sandbox.article import ENVELOPES
 from agents.sandbox.ledger import entry, sheet
 from agents.sandbox.network import NoSuchCall, NotPossible
 from agents.sandbox.phone_call import WITHHELD
@@ -42,6 +43,9 @@ class Control:
             "pace": (lambda: sandbox.retell.pace.per_second, self._set_pace),
             "idempotency_window_s": (lambda: sandbox.retell.keys.window_s, self._set_window),
             "webhook_url": (lambda: sandbox.retell.webhook_url, self._set_webhook_url),
+            "webhook_secret": (lambda: sandbox.article.signer.key, self._set_webhook_secret),
+            "article_envelope": (lambda: sandbox.article.envelope, self._set_envelope),
+            "rings_in_under": (lambda: sandbox.network.rings_in_under, self._set_rings_in_under),
             "webhook_key": (lambda: sandbox.courier.key, self._set_webhook_key),
             "signed_url_s": (lambda: sandbox.recordings.signed_url_s, self._set_signed_url),
             "analysis_s": (lambda: sandbox.network.analysis_s, self._set_analysis),
@@ -222,6 +226,19 @@ class Control:
 
     def _set_webhook_key(self, value: Any) -> None:
         self._box.courier.key = str(value)
+
+    def _set_webhook_secret(self, value: Any) -> None:
+        self._box.article.signer.key = str(value)
+
+    def _set_envelope(self, value: Any) -> None:
+        if value not in ENVELOPES:
+            raise ValueError(f"must be among {', '.join(ENVELOPES)}")
+        self._box.article.envelope = value
+
+    def _set_rings_in_under(self, value: Any) -> None:
+        if value not in ("current", "article"):
+            raise ValueError("must be current or article")
+        self._box.network.rings_in_under = value
 
     def _set_signed_url(self, value: Any) -> None:
         self._box.recordings.signed_url_s = float(value)

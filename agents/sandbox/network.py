@@ -83,10 +83,11 @@ class Network:
         self.analysis_s = ANALYSIS_S
         self.archive: Archive | None = None
         self._attempts: Counter[tuple[str, str]] = Counter()
-        self._contract: Contract | None = None
+        self._contracts: dict[str, Contract] = {}
+        self.rings_in_under = "current"
 
-    def speaks(self, contract: Contract) -> None:
-        self._contract = contract
+    def speaks(self, contract: Contract, name: str = "current") -> None:
+        self._contracts[name] = contract
 
     def call(self, call_id: str) -> PhoneCall:
         """Raises NoSuchCall."""
@@ -161,13 +162,14 @@ class Network:
             from_number=from_number,
             to_number=to_number,
             created_ms=now_ms(),
+            contract=self.rings_in_under,
             held=held,
         )
         with self.lock:
             self.calls[call.id] = self._open[call.id] = call
             call.stage = Stage.RINGING
             call.rang_ms = now_ms()
-            contract = self._contract
+            contract = self._contracts.get(call.contract)
         if contract is not None:
             contract.ask_inbound(call)
         return call
@@ -417,8 +419,12 @@ class Network:
         return self.scheduler.now() - call.answered_at_network_s
 
     def _tell(self, event: Event, call: PhoneCall) -> None:
-        if self._contract is not None:
-            self._contract.tell(event, call)
+        if contract := self._contracts.get(call.contract):
+            contract.tell(event, call)
+
+    def in_call(self, call: PhoneCall, at_s: float, step: Callable[[], None]) -> None:
+        """Do it so many seconds after the pick-up, unless the call is over by then. Under the lock."""
+        self._later(call, at_s - self._elapsed_s(call), step)
 
     def _guarded(self, call: PhoneCall, step: Callable[[], None], even_over: bool) -> Callable[[], None]:
         def run() -> None:

@@ -51,6 +51,8 @@ class PhoneCall:
     from_number: str
     to_number: str
     created_ms: int
+    contract: str = "current"
+    """Which of the contracts it was made under, and is told in."""
     agent: dict[str, Any] = field(default_factory=dict)
     metadata: dict[str, Any] | None = None
     given_variables: dict[str, str] | None = None

@@ -123,7 +123,7 @@ class RetellContract:
             return ApiError(400, str(problem)).response()
         except ApiError as refusal:
             if creating:
-                self._book(refusal.status, refusal.why, request)
+                self.book(refusal.status, refusal.why, request)
             return refusal.response()
 
     def _admit(self, request: Request, *, reads: bool) -> None:
@@ -142,7 +142,7 @@ class RetellContract:
         if self.faults.take("read_500"):
             raise ApiError(500, "Internal server error")
 
-    def _book(self, status: int, outcome: str, request: Request, call_id: str = "") -> None:
+    def book(self, status: int, outcome: str, request: Request, call_id: str = "") -> None:
         body = request.get_data()
         try:
             found = requests.read_json(body)
@@ -178,7 +178,7 @@ class RetellContract:
                 call = self._place(order, body)
         with self.network.lock:
             response = answer(call_object(call, self._recording_url), 201)
-        return self._after_accepting(request, response, call, "replayed" if replayed else "accepted")
+        return self.after_accepting(request, response, call, "replayed" if replayed else "accepted")
 
     def _same_call_again(self, order: requests.CreateOrder, body: bytes) -> PhoneCall | None:
         if not order.idempotency_key:
@@ -223,23 +223,23 @@ class RetellContract:
             self.keys.keep(order.idempotency_key, body, call.id)
         return call
 
-    def _after_accepting(
+    def after_accepting(
         self, request: Request, response: Response, call: PhoneCall, outcome: str
     ) -> Response:
-        """What can go wrong once the telephone rings."""
+        """What can go wrong once the telephone rings; `response` when nothing does. Raises Disconnect."""
         whom = call.customer
         if self.faults.take("create_500_after", key=whom):
-            self._book(500, outcome, request, call.id)
+            self.book(500, outcome, request, call.id)
             return ApiError(500, "Internal server error").response()
         if self.faults.take("create_disconnect_after", key=whom):
-            self._book(0, outcome, request, call.id)
+            self.book(0, outcome, request, call.id)
             raise Disconnect
         hang = self.faults.take("create_hang_after", key=whom)
         if hang is not None:
-            self._book(0, outcome, request, call.id)
+            self.book(0, outcome, request, call.id)
             self._stopping.wait(hang.seconds)
             return response
-        self._book(201, outcome, request, call.id)
+        self.book(response.status_code, outcome, request, call.id)
         if self.faults.take("create_unreadable", key=whom):
             return Response(b"<html>upstream said something", status=201, content_type="text/html")
         return response

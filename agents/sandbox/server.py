@@ -1,4 +1,5 @@
-"""The sandbox's HTTP server: one address for a provider's API, the control doors and the customer page.
+"""The sandbox's HTTP server: one address for a provider's two contracts, the control doors and the customer
+page.
 
 with Sandbox(speed=50, seed=1, api_key="key_test", webhook_url=url) as sandbox:
     Retell(api_key="key_test", base_url=sandbox.url).call.create_phone_call(...)
@@ -24,6 +25,7 @@ from werkzeug.serving import ThreadedWSGIServer, WSGIRequestHandler
 from werkzeug.wrappers import Request, Response
 
 from agents.sandbox.account import Account
+from agents.sandbox.article import FIXED_SECRET, ArticleContract
 from agents.sandbox.control import Control
 from agents.sandbox.faults import Faults
 from agents.sandbox.ledger import Ledger
@@ -107,12 +109,14 @@ class Sandbox:
         speed: float = 10.0,
         seed: int = 1,
         api_key: str = FIXED_KEY,
+        webhook_secret: str = FIXED_SECRET,
+        contract: str = "current",
         webhook_url: str | None = None,
         inbound_webhook_url: str | None = None,
         pace: float = 0.0,
         capacity: int = 20,
     ) -> None:
-        """`pace`: calls a second on each line, 0 for no limit.
+        """`pace`: calls a second on each line, 0 for no limit. `contract`: in which calls in are told of.
 
         `inbound_webhook_url`, which the numbers start with, stands beside `webhook_url` unless given.
         """
@@ -143,10 +147,12 @@ class Sandbox:
             recording_url=self.recordings.url_of,
             stopping=self.stopping,
         )
+        self.article = ArticleContract(today=self.retell, secret=webhook_secret)
+        self.network.rings_in_under = contract
         self.retell.webhook_url = webhook_url
         self.retell.pace.per_second = pace
         self.retell.capacity = capacity
-        self._doors = (self.retell, Control(self), CustomerPage(self), self.recordings)
+        self._doors = (self.retell, self.article, Control(self), CustomerPage(self), self.recordings)
         self._urls = self._map()
         self._server = Server(host, port, self, KeepAliveHandler)
         self._thread: threading.Thread | None = None
@@ -190,6 +196,7 @@ class Sandbox:
         self.network.reset(seed)
         self.courier.forget()
         self.retell.keys.forget()
+        self.article.forget()
         self.recordings.forget()
         self.ledger_book.clear()
         self.faults.reset(self.network.seed)

@@ -32,6 +32,14 @@ Sign = Callable[[bytes, int, str], str]
 """(body, epoch ms, key) -> the signature header's value."""
 
 
+@dataclass(slots=True)
+class Signer:
+    """How one contract signs. `key` can be changed while running, as a customer rotates it."""
+
+    sign: Sign
+    key: str
+
+
 @dataclass(slots=True, kw_only=True)
 class Parcel:
     """One event on its way. `body` is fixed when it happened; the signature is new at every attempt."""
@@ -43,6 +51,8 @@ class Parcel:
     timeout_s: float
     key: str = ""
     """Whose event it is, the same in every run: faults strike by it."""
+    signer: Signer | None = None
+    """None: the courier's own."""
     answered: Callable[[Answer | None], None] | None = None
     """Told of the last attempt: the 2xx answer, or None after every attempt failed."""
     attempt: int = 0
@@ -103,6 +113,7 @@ class Courier:
                 body=parcel.body,
                 timeout_s=parcel.timeout_s,
                 key=parcel.key,
+                signer=parcel.signer,
             )
             self._hand_over(twin)
 
@@ -202,7 +213,8 @@ class Courier:
         parcel.attempt += 1
         at_ms = now_ms()
         wrong = self.faults.take("webhook_bad_signature", event=parcel.event, key=parcel.key)
-        signature = self._sign(parcel.body, at_ms, "key_of_somebody_else" if wrong else self.key)
+        signer = parcel.signer or Signer(self._sign, self.key)
+        signature = signer.sign(parcel.body, at_ms, "key_of_somebody_else" if wrong else signer.key)
         started = time.monotonic()
         response, error = None, ""
         try:

@@ -9,7 +9,9 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
+from agents.providers.registry import CONTRACTS
 from agents.sandbox.archive import Archive
+from agents.sandbox.article import FIXED_SECRET
 from agents.sandbox.server import FIXED_KEY, Sandbox
 
 RESUME_AFTER_S = 10.0
@@ -57,12 +59,18 @@ class Command(BaseCommand):
             pace = float(os.environ.get("CALLS_PER_SECOND", "") or 1.0) * HEADROOM
         except ValueError as error:
             raise CommandError("CALLS_PER_SECOND must be a number.") from error
+        contract = os.environ.get("RETELL_CONTRACT", "") or "current"
+        if contract not in CONTRACTS:
+            raise CommandError(f"RETELL_CONTRACT must be one of: {', '.join(CONTRACTS)}.")
+        secret = os.environ.get("RETELL_WEBHOOK_SECRET", "").partition(",")[0].strip() or FIXED_SECRET
         sandbox = Sandbox(
             host=options["host"],
             port=options["port"],
             speed=options["speed"],
             seed=options["seed"],
             api_key=key,
+            webhook_secret=secret,
+            contract=contract,
             webhook_url=webhook_url,
             pace=pace,
             capacity=options["capacity"],
@@ -75,6 +83,9 @@ class Command(BaseCommand):
             f"Sandbox: {sandbox.url}  (set RETELL_BASE_URL to this; open it to answer as the customer)"
         )
         self.stdout.write(f"Key: {shown}")
+        if contract == "article":
+            mine = secret if secret == FIXED_SECRET else "the one in RETELL_WEBHOOK_SECRET"
+            self.stdout.write(f"Secret that signs events: {mine}")
         self.stdout.write(f"Events go to: {webhook_url or 'nowhere: give --webhook-url or PUBLIC_BASE_URL'}")
         self.stdout.write(
             f"{options['speed']:g} times as fast as life, seed {options['seed']}. Ctrl-C ends it."
