@@ -21,6 +21,8 @@ from agents.providers.registry import CONTRACTS
 from callcenter import settings as environment
 
 NEEDED = ("SECRET_KEY", "ALLOWED_HOSTS", "DATABASE_URL", "PUBLIC_BASE_URL", "RETELL_API_KEY")
+NEEDED_BY_CONTRACT = {"article": ("RETELL_WEBHOOK_SECRET", "TWILIO_ACCOUNT_SID", "TWILIO_AUTH_TOKEN")}
+"""Beside the above, where RETELL_CONTRACT says so."""
 RETELL_HOST = "api.retellai.com"
 PACKS = {"none"}
 
@@ -34,8 +36,12 @@ def missing_settings() -> list[str]:
         "DATABASE_URL": environment.DATABASE_URL,
         "PUBLIC_BASE_URL": settings.PUBLIC_BASE_URL,
         "RETELL_API_KEY": settings.RETELL_API_KEY,
+        "RETELL_WEBHOOK_SECRET": settings.RETELL_WEBHOOK_SECRETS,
+        "TWILIO_ACCOUNT_SID": settings.TWILIO_ACCOUNT_SID,
+        "TWILIO_AUTH_TOKEN": settings.TWILIO_AUTH_TOKEN,
     }
-    return [name for name in NEEDED if not given[name]]
+    needed = (*NEEDED, *NEEDED_BY_CONTRACT.get(settings.RETELL_CONTRACT, ()))
+    return [name for name in needed if not given[name]]
 
 
 class NotConfigured(ImproperlyConfigured, CommandError):
@@ -172,6 +178,13 @@ RULES: list[Rule] = [
         22,
     ),
     (
+        "RETELL_WEBHOOK_SECRETS",
+        lambda value: len(value) <= 2,
+        "holds more than two secrets",
+        "RETELL_WEBHOOK_SECRET takes one secret, or two with a comma between while they are being rotated.",
+        29,
+    ),
+    (
         "LOG_LEVEL",
         lambda value: value in {"DEBUG", "INFO", "WARNING", "ERROR"},
         "is not a log level",
@@ -220,7 +233,7 @@ RULES: list[Rule] = [
 
 @register("environment")
 def environment_values(app_configs: Apps, **_: Any) -> list[CheckMessage]:
-    """E010 a value that cannot be read at all; E011-E028 a value that can be read and is wrong."""
+    """E010 a value that cannot be read at all; E011-E029 a value that can be read and is wrong."""
     found: list[CheckMessage] = [
         _wrong(name, f"cannot be read: “{raw}”", "A number, or true or false, as .env.example shows.", 10)
         for name, raw in environment.UNREADABLE.items()

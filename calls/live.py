@@ -9,56 +9,72 @@ from __future__ import annotations
 import threading
 import uuid
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
 import structlog
-from django.db import DatabaseError, connection
+from django.db import DatabaseError, connection, transaction
 
-from agents.providers.base import CallFacts
+from agents.providers.live import LiveEvent, LiveKind
 from calls.lifecycle.derive import turns_as_json
-from calls.models import LiveTranscript
+from calls.models import Call, CallStatus, LiveTranscript, Speaking
 
 log = structlog.get_logger(__name__)
 
 KEPT = timedelta(days=1)
+OF_NOW = timedelta(minutes=5)
+"""Older, it is no longer happening: a request that hung, or that somebody recorded and sent again."""
 MOST_WAITING = 500
 """Calls whose words wait for the database; past it the one that has waited longest is let go."""
+MOST_OF_A_CALL = 50
+
+Turns = list[dict[str, Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    event: LiveEvent
+    received_at: datetime
+
 
 _lock = threading.Lock()
-_heard: dict[str, LiveTranscript] = {}
+_heard: dict[str, list[Heard]] = {}
 _writer = ThreadPoolExecutor(max_workers=1, thread_name_prefix="live")
 _writing: Future[None] | None = None
 
 
-def hear(facts: CallFacts, *, now: datetime) -> None:
-    """Keep the longest transcript so far: deliveries overtake each other, and talk only grows."""
+def hear(event: LiveEvent, *, now: datetime) -> None:
+    """Keep what is newest, soon. What happened a while ago is not what happens now."""
     global _writing
-    try:
-        call_uuid = uuid.UUID(facts.call_uuid) if facts.call_uuid else None
-    except ValueError:
-        call_uuid = None
-    said = LiveTranscript(
-        provider_call_id=facts.provider_call_id,
-        call_uuid=call_uuid,
-        turns=turns_as_json(facts.turns or ()),
-        received_at=now,
-    )
+    if event.at is not None and now - event.at > OF_NOW:
+        return
     with _lock:
-        known = _heard.get(said.provider_call_id)
-        if known is None or _length(known) <= _length(said):
-            _heard[said.provider_call_id] = said
+        waiting = _heard.setdefault(event.provider_call_id, [])
+        _add(waiting, Heard(event, now))
         while len(_heard) > MOST_WAITING:
             del _heard[next(iter(_heard))]
         if _writing is None or _writing.done():
             _writing = _writer.submit(_write)
 
 
+def _add(waiting: list[Heard], heard: Heard) -> None:
+    """Of all that was said so far the longest is enough: talk only grows."""
+    if heard.event.kind is LiveKind.SO_FAR:
+        others = [each for each in waiting if each.event.kind is LiveKind.SO_FAR]
+        if any(_length(turns_of(each)) > _length(turns_of(heard)) for each in others):
+            return
+        waiting[:] = [each for each in waiting if each not in others]
+    waiting.append(heard)
+    del waiting[:-MOST_OF_A_CALL]
+
+
 def _write() -> None:
     global _writing
     try:
-        while (said := _next()) is not None:
+        while (waiting := _next()) is not None:
             try:
-                _keep(said)
+                _keep(waiting)
             except DatabaseError as problem:
                 # The next words of the same call bring these along.
                 log.warning("what is being said could not be kept", why=str(problem))
@@ -68,7 +84,7 @@ def _write() -> None:
         connection.close()
 
 
-def _next() -> LiveTranscript | None:
+def _next() -> list[Heard] | None:
     global _writing
     with _lock:
         if not _heard:
@@ -77,18 +93,69 @@ def _next() -> LiveTranscript | None:
         return _heard.pop(next(iter(_heard)))
 
 
-def _keep(said: LiveTranscript) -> None:
-    known = LiveTranscript.objects.filter(pk=said.pk).first()
-    if known is not None and _length(known) > _length(said):
+def _keep(waiting: list[Heard]) -> None:
+    """One call's, in the order they came. Nothing for a call that is over."""
+    call_id = waiting[0].event.provider_call_id
+    if Call.objects.filter(provider_call_id=call_id, status=CallStatus.ENDED).exists():
         return
-    LiveTranscript.objects.update_or_create(
-        pk=said.pk,
-        defaults={"call_uuid": said.call_uuid, "turns": said.turns, "received_at": said.received_at},
-    )
+    with transaction.atomic():
+        row, _made = LiveTranscript.objects.select_for_update().get_or_create(
+            provider_call_id=call_id, defaults={"received_at": waiting[0].received_at}
+        )
+        for heard in waiting:
+            _happened(row, heard.event)
+            row.call_uuid = _as_uuid(heard.event.call_uuid) or row.call_uuid
+            row.received_at = heard.received_at
+        row.save(update_fields=["call_uuid", "turns", "speaking", "utterance_id", "told_at", "received_at"])
 
 
-def _length(said: LiveTranscript) -> int:
-    return sum(len(str(turn.get("content", ""))) + 1 for turn in said.turns)
+def _happened(row: LiveTranscript, event: LiveEvent) -> None:
+    if event.kind is LiveKind.SO_FAR:
+        turns = turns_as_json(event.turns)
+        row.turns = row.turns if _length(row.turns) > _length(turns) else turns
+        return
+    overtaken = event.at is not None and row.told_at is not None and event.at < row.told_at
+    if event.kind is LiveKind.SAID:
+        row.turns = grown(row.turns, event, overtaken=overtaken)
+    if overtaken:
+        return
+    row.told_at = event.at or row.told_at
+    row.utterance_id = (event.utterance_id or row.utterance_id)[:120]
+    if event.kind is LiveKind.PERSON_SPEAKS:
+        row.speaking = Speaking.PERSON
+    elif event.kind is LiveKind.AGENT_SPEAKS:
+        row.speaking = Speaking.AGENT
+    elif event.kind is LiveKind.AGENT_SILENT and row.speaking == Speaking.AGENT:
+        row.speaking = ""
+
+
+def grown(turns: Turns, event: LiveEvent, *, overtaken: bool) -> Turns:
+    """One thing said, or the beginning of it, put where it belongs: the open turn grows until it is final."""
+    said = turns_as_json(event.turns)[0]
+    if event.at is not None:
+        said["at_ms"] = round(event.at.timestamp() * 1000)
+        if any(turn.get("at_ms") == said["at_ms"] and turn["content"] == said["content"] for turn in turns):
+            return turns
+    whole = [turn for turn in turns if not turn.get("partial")]
+    still_open = [turn for turn in turns if turn.get("partial")]
+    if event.final:
+        return [*whole, said, *still_open] if overtaken else [*whole, said]
+    return turns if overtaken else [*whole, {**said, "partial": True}]
+
+
+def turns_of(heard: Heard) -> Turns:
+    return turns_as_json(heard.event.turns)
+
+
+def _as_uuid(text: str | None) -> uuid.UUID | None:
+    try:
+        return uuid.UUID(text) if text else None
+    except ValueError:
+        return None
+
+
+def _length(turns: Turns) -> int:
+    return sum(len(str(turn.get("content", ""))) + 1 for turn in turns)
 
 
 def forget_old(*, now: datetime) -> int:

@@ -17,6 +17,7 @@ import httpx
 import structlog
 from django.utils.translation import gettext as _
 
+from agents.providers.abilities import Ability
 from agents.providers.base import NotFound, Provider, ProviderError
 from agents.providers.registry import get_provider
 from callcenter.checks import calls_the_sandbox, on_loopback
@@ -136,7 +137,10 @@ def _fresh_url(call: Call, provider: Provider) -> str:
     if not call.provider_call_id:
         raise RecordingGone(_("This call never reached the phone company."))
     try:
-        url = provider.fetch_call(call.provider_call_id).facts.recording_url or ""
+        if Ability.LOOK_UP in provider.abilities:
+            url = provider.fetch_call(call.provider_call_id).facts.recording_url or ""
+        else:
+            url = call.recording_url
     except NotFound as error:
         raise RecordingGone(_("The phone company no longer knows this call.")) from error
     except ProviderError as error:

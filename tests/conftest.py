@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 os.environ.setdefault("DJANGO_ALLOW_ASYNC_UNSAFE", "true")
 
 API_KEY = "key_test_0123456789abcdef"
+WEBHOOK_SECRET = "secret_test_0123456789abcdef"
 PASSWORD = "correct horse battery"
 NEVER_TOO_IDLE = " -c idle_in_transaction_session_timeout=0"
 NOBODY_THERE = "http://127.0.0.1:9"
@@ -53,6 +54,7 @@ def pytest_configure(config: pytest.Config) -> None:
     """Whatever the environment says, no test speaks to a real provider."""
     settings.RETELL_API_KEY = API_KEY
     settings.RETELL_WEBHOOK_KEYS = [API_KEY]
+    settings.RETELL_WEBHOOK_SECRETS = [WEBHOOK_SECRET]
     settings.RETELL_BASE_URL = NOBODY_THERE
     settings.PUBLIC_BASE_URL = "http://testserver"
     settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
@@ -199,7 +201,8 @@ def start_sandbox(request: pytest.FixtureRequest, settings: LazySettings) -> Ite
             server = request.getfixturevalue("live_server")
             settings.PUBLIC_BASE_URL = server.url
             options.setdefault("webhook_url", f"{server.url}/webhook/retell")
-        sandbox = Sandbox(**{"api_key": API_KEY, "speed": 20.0, **options}).start()
+        usual = {"api_key": API_KEY, "webhook_secret": WEBHOOK_SECRET, "speed": 20.0}
+        sandbox = Sandbox(**{**usual, "contract": settings.RETELL_CONTRACT, **options}).start()
         running.append(sandbox)
         settings.RETELL_BASE_URL = sandbox.url
         return sandbox

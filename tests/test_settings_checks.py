@@ -60,6 +60,7 @@ WRONG_VALUES: list[tuple[str, str, Any]] = [
     ("E026", "INBOUND_RESERVE_PERCENT", 91.0),
     ("E027", "DAILY_CALL_CAP", 0),
     ("E028", "RECORDINGS", "cassette"),
+    ("E029", "RETELL_WEBHOOK_SECRETS", ["one", "two", "three"]),
 ]
 RIGHT_VALUES: list[tuple[str, Any]] = [
     ("CALLING_HOURS", "00:00-24:00"),
@@ -76,6 +77,8 @@ RIGHT_VALUES: list[tuple[str, Any]] = [
     ("TWILIO_FROM_NUMBER", "+14155550100"),
     ("TWILIO_FROM_NUMBER", ""),
     ("RETELL_WEBHOOK_KEYS", ["old", "new"]),
+    ("RETELL_WEBHOOK_SECRETS", ["old", "new"]),
+    ("RETELL_CONTRACT", "article"),
 ]
 
 

@@ -168,9 +168,9 @@ def test_what_is_being_said_does_not_wait_for_the_database(
     let_go = Event()
     keep = live._keep
 
-    def stuck(words: LiveTranscript) -> None:
+    def stuck(waiting: list[live.Heard]) -> None:
         let_go.wait(10)
-        keep(words)
+        keep(waiting)
 
     monkeypatch.setattr(live, "_keep", stuck)
     started = time.monotonic()

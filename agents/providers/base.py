@@ -11,35 +11,23 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
-from agents.providers.errors import (
-    BadSignature as BadSignature,
-)
-from agents.providers.errors import (
-    Busy as Busy,
-)
-from agents.providers.errors import (
-    NotFound as NotFound,
-)
-from agents.providers.errors import (
-    NotSent as NotSent,
-)
-from agents.providers.errors import (
-    ProviderError as ProviderError,
-)
-from agents.providers.errors import (
-    RefusalScope as RefusalScope,
-)
-from agents.providers.errors import (
-    Refused as Refused,
-)
-from agents.providers.errors import (
-    Unclear as Unclear,
-)
-from agents.providers.errors import (
-    Unreadable as Unreadable,
-)
+from agents.providers.abilities import Ability
+from agents.providers.errors import BadSignature as BadSignature
+from agents.providers.errors import Busy as Busy
+from agents.providers.errors import NotFound as NotFound
+from agents.providers.errors import NotOffered as NotOffered
+from agents.providers.errors import NotSent as NotSent
+from agents.providers.errors import ProviderError as ProviderError
+from agents.providers.errors import RefusalScope as RefusalScope
+from agents.providers.errors import Refused as Refused
+from agents.providers.errors import Unclear as Unclear
+from agents.providers.errors import Unreadable as Unreadable
+
+if TYPE_CHECKING:
+    from agents.providers.drafts import AgentDraft
+    from agents.providers.live import LiveEvent
 
 
 class Stage(enum.IntEnum):
@@ -113,6 +101,8 @@ class Ending:
     """The person asked to be called back."""
     stopped: bool = False
     """Hung up on our side of the line: by our request, or in the provider's dashboard."""
+    evidence: str = ""
+    """What it was inferred from; '' where the provider itself gave the reason."""
     fault: Fault = Fault.NONE
     """Whose fault it was that the call came to nothing; NONE for what people do."""
 
@@ -173,6 +163,8 @@ class CallFacts:
     analysis: Mapping[str, Any] | None = None
     """The customer's own analysis fields, as configured on the agent."""
     transfer_to: str | None = None
+    undated: bool = False
+    """Pushed without saying when it happened: then when it reached us is the best there is."""
 
 
 class EventKind(enum.StrEnum):
@@ -216,7 +208,10 @@ class InboundReply:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlaceOrder:
-    """All that a placement says. Becomes `Call.request_body` once and for ever."""
+    """All that a placement says. Becomes `Call.request_body` once and for ever.
+
+    `provider_agent_id` or `draft`, never both: an agent that was made before, or one for this call alone.
+    """
 
     call_uuid: str
     to_number: str
@@ -226,6 +221,7 @@ class PlaceOrder:
     variables: Mapping[str, str]
     metadata: Mapping[str, Any]
     overrides: Mapping[str, Any] = field(default_factory=dict)
+    draft: AgentDraft | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -234,6 +230,8 @@ class Accepted:
 
     provider_call_id: str
     body: bytes
+    status: str = ""
+    """The provider's own word for where the call is, where the answer has one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -333,6 +331,9 @@ class Provider(ABC):
     idempotent: ClassVar[bool]
     """Whether the same placement may be sent again without a second ring."""
     signature_header: ClassVar[str]
+    stops_replays: ClassVar[bool]
+    """Whether a signature that somebody recorded is worthless soon after."""
+    abilities: ClassVar[frozenset[Ability]]
 
     @abstractmethod
     def placement(self, order: PlaceOrder) -> bytes:
@@ -388,6 +389,10 @@ class Provider(ABC):
         """Change what the readiness card found; keys are names of `AgentProfile`."""
 
     @abstractmethod
+    def create_agent(self, draft: AgentDraft) -> str:
+        """The provider's id of the agent made: to be kept, and used for every call."""
+
+    @abstractmethod
     def list_numbers(self) -> list[NumberProfile]: ...
 
     @abstractmethod
@@ -401,16 +406,16 @@ class Provider(ABC):
         """The credentials check. Raises Refused(scope=ACCOUNT) on a definite 401 or 403."""
 
     @abstractmethod
-    def verify(self, body: bytes, signature: str | None, *, now: datetime) -> None:
-        """Raises BadSignature with the cause: missing, malformed, stale, wrong."""
+    def verify(self, body: bytes, signature: str | None, *, now: datetime) -> bytes:
+        """The bytes that were signed, by which a repeat is known. Raises BadSignature with the cause."""
 
     @abstractmethod
     def read_event(self, body: bytes) -> ProviderEvent:
         """Raises Unreadable."""
 
     @abstractmethod
-    def read_live(self, body: bytes) -> CallFacts | None:
-        """What is being said right now, if that is what the body tells; cheap for every other body."""
+    def read_live(self, body: bytes) -> LiveEvent | None:
+        """What happens right now, if that is what the body tells; cheap for every other body."""
 
     @abstractmethod
     def read_call(self, body: bytes) -> CallFacts:

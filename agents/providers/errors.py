@@ -6,6 +6,7 @@
     |- Refused       a definite "no"; `scope` says whether for this call or for the whole account
     |- Unclear       anything else after the first byte: the telephone may be ringing
     |- NotFound      a look-up answered that there is no such thing
+    |- NotOffered    this contract has no such thing; nothing was asked
 BadSignature is a SuspiciousOperation: Django answers it with 400, our webhook door with 401.
 """
 
@@ -14,6 +15,8 @@ from __future__ import annotations
 import enum
 
 from django.core.exceptions import SuspiciousOperation
+
+from agents.providers.abilities import WHY_NOT, Ability
 
 
 class ProviderError(Exception):
@@ -77,6 +80,14 @@ class Unclear(ProviderError):
 
 class NotFound(ProviderError):
     """The provider has no such call, agent or number under this key."""
+
+
+class NotOffered(ProviderError):
+    """The contract in force cannot do it. `message` says why, in staff's words."""
+
+    def __init__(self, ability: Ability) -> None:
+        super().__init__(str(WHY_NOT[ability]))
+        self.ability = ability
 
 
 class BadSignature(SuspiciousOperation):

@@ -7,11 +7,13 @@ import threading
 from django.conf import settings
 from django.utils.module_loading import import_string
 
+from agents.providers.abilities import Ability
 from agents.providers.base import Provider
 
 # By contract; imported on first use, so that a migration needs no HTTP client.
 CONTRACTS = {
     "current": "agents.providers.retell.RetellProvider",
+    "article": "agents.providers.retell_article.ArticleProvider",
 }
 PROVIDERS = {"retell": "Retell AI"}
 
@@ -32,8 +34,15 @@ def get_provider(contract: str | None = None) -> Provider:
         settings.RETELL_BASE_URL,
         settings.RETELL_API_KEY,
         ",".join(settings.RETELL_WEBHOOK_KEYS),
+        ",".join(settings.RETELL_WEBHOOK_SECRETS),
     )
     with _lock:
         if key not in _built:
             _built[key] = import_string(CONTRACTS[contract]).from_settings()
         return _built[key]
+
+
+def can(ability: Ability) -> bool:
+    """Whether the contract in force can do that at all; `abilities.WHY_NOT` says why it cannot."""
+    provider: type[Provider] = import_string(CONTRACTS[settings.RETELL_CONTRACT])
+    return ability in provider.abilities

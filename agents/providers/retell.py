@@ -19,6 +19,7 @@ from django.utils.translation import gettext as _
 from agents.providers import retell_agents as catalogue
 from agents.providers import retell_reading as reading
 from agents.providers import retell_signature as signatures
+from agents.providers.abilities import EVERYTHING_BUT_CREATING, Ability
 from agents.providers.base import (
     Accepted,
     Account,
@@ -28,6 +29,7 @@ from agents.providers.base import (
     InboundAsk,
     InboundReply,
     NotFound,
+    NotOffered,
     NumberProfile,
     Page,
     PlaceOrder,
@@ -38,10 +40,13 @@ from agents.providers.base import (
     Report,
     Unclear,
 )
+from agents.providers.drafts import AgentDraft
 from agents.providers.http import ASK_DEADLINE_S, Answer, HttpClient, whole
+from agents.providers.live import LiveEvent
 from agents.providers.retell_answers import (
     encode,
     failure,
+    for_another_contract,
     read_answer,
     read_call_id,
     read_list,
@@ -66,6 +71,8 @@ class RetellProvider(Provider):
     contract: ClassVar[str] = "current"
     idempotent: ClassVar[bool] = True
     signature_header: ClassVar[str] = signatures.HEADER
+    stops_replays: ClassVar[bool] = True
+    abilities: ClassVar[frozenset[Ability]] = EVERYTHING_BUT_CREATING
 
     def __init__(
         self,
@@ -114,6 +121,9 @@ class RetellProvider(Provider):
 
     def place(self, body: bytes, *, give_up_s: float, started: float) -> Accepted:
         self._check_key()
+        # Without our key in it, it could ring twice; with an agent Retell does not read, another would speak.
+        if b'"assistant' in body and {"assistant", "assistant_id"} & reading.read_object(body).keys():
+            raise for_another_contract()
         answer = self._http.send_once(
             "POST", "/v2/create-phone-call", body=body, deadline=started + give_up_s
         )
@@ -289,6 +299,9 @@ class RetellProvider(Provider):
             published = [agent["version"]] if agent.get("is_published") and "version" in agent else []
         return max(published, default=None)
 
+    def create_agent(self, draft: AgentDraft) -> str:
+        raise NotOffered(Ability.CREATE_AGENT)
+
     def list_numbers(self) -> list[NumberProfile]:
         return [catalogue.read_number(item) for item in self._pages("GET", "/v2/list-phone-numbers", {})]
 
@@ -321,13 +334,14 @@ class RetellProvider(Provider):
             key_name=str(info.get("api_key_name") or ""),
         )
 
-    def verify(self, body: bytes, signature: str | None, *, now: datetime) -> None:
+    def verify(self, body: bytes, signature: str | None, *, now: datetime) -> bytes:
         signatures.verify(body, signature, keys=self._webhook_keys, now=now)
+        return body
 
     def read_event(self, body: bytes) -> ProviderEvent:
         return reading.read_event(body)
 
-    def read_live(self, body: bytes) -> CallFacts | None:
+    def read_live(self, body: bytes) -> LiveEvent | None:
         return reading.read_live(body)
 
     def read_call(self, body: bytes) -> CallFacts:

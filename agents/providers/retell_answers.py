@@ -98,6 +98,16 @@ def read_answer(answer: Answer) -> dict[str, Any]:
         ) from error
 
 
+def for_another_contract() -> Refused:
+    """A request is written down once: after RETELL_CONTRACT was changed it must not go out as it is."""
+    return Refused(
+        _(
+            "This call was prepared when this site spoke to Retell in another way, and was not sent. "
+            "Ask for it anew."
+        )
+    )
+
+
 def read_list(answer: Answer) -> dict[str, Any]:
     listed = read_answer(answer)
     if not isinstance(listed.get("items"), list) or not all(isinstance(i, dict) for i in listed["items"]):

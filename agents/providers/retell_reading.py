@@ -30,6 +30,7 @@ from agents.providers.base import (
     Unreadable,
     Word,
 )
+from agents.providers.live import LiveEvent, LiveKind
 
 
 def _ends(
@@ -37,7 +38,7 @@ def _ends(
     answered_by: AnsweredBy,
     retry: RetryClass,
     fault: Fault = Fault.NONE,
-    **flags: bool,
+    **flags: Any,
 ) -> Ending:
     return Ending(outcome=outcome, answered_by=answered_by, retry=retry, fault=fault, **flags)
 
@@ -168,15 +169,22 @@ def read_event(body: bytes) -> ProviderEvent:
     return ProviderEvent(name=name, kind=kind, facts=read_call({**beside, **call}, stage=stage))
 
 
-def read_live(body: bytes) -> CallFacts | None:
-    """The facts of a live event. Any other body is not even parsed: the webhook door asks this each time."""
+def read_live(body: bytes) -> LiveEvent | None:
+    """All that was said so far. Any other body is not even parsed: the webhook door asks this each time."""
     if not any(name in body for name in LIVE_NAMES):
         return None
     try:
         event = read_event(body)
     except Unreadable:
         return None
-    return event.facts if event.kind is EventKind.LIVE else None
+    if event.kind is not EventKind.LIVE or event.facts is None:
+        return None
+    return LiveEvent(
+        provider_call_id=event.facts.provider_call_id,
+        call_uuid=event.facts.call_uuid,
+        kind=LiveKind.SO_FAR,
+        turns=event.facts.turns or (),
+    )
 
 
 def read_fetched(call: Mapping[str, Any]) -> CallFacts:
@@ -202,14 +210,14 @@ def read_call(call: Mapping[str, Any], *, stage: Stage) -> CallFacts:
     return CallFacts(
         provider_call_id=call_id,
         stage=stage,
-        call_uuid=_our_id(call),
+        call_uuid=our_id(call),
         direction=_one_of(call, "direction", {"inbound", "outbound"}),
         to_number=_number(call, "to_number"),
         from_number=_number(call, "from_number"),
         provider_agent_id=_text(call, "agent_id"),
         agent_version=_version(call),
-        started_at=_moment(call, "start_timestamp") if answered and stage > Stage.KNOWN else None,
-        ended_at=_moment(call, "end_timestamp"),
+        started_at=moment(call, "start_timestamp") if answered and stage > Stage.KNOWN else None,
+        ended_at=moment(call, "end_timestamp"),
         duration_ms=_duration_ms(call, answered=answered),
         live_status=_short(call, "call_status", LONGEST_STATUS),
         disconnection_reason=_short(call, "disconnection_reason", LONGEST_REASON),
@@ -341,7 +349,7 @@ def _transfer_to(call: Mapping[str, Any]) -> str | None:
     return _short(call, "transfer_destination", LONGEST_ID)
 
 
-def _our_id(call: Mapping[str, Any]) -> str | None:
+def our_id(call: Mapping[str, Any]) -> str | None:
     """Others may keep anything in metadata under our name: only a UUID is ours."""
     try:
         return str(uuid.UUID(_text(_object(call, "metadata"), "call_uuid") or ""))
@@ -418,7 +426,7 @@ def _whole(source: Mapping[str, Any], key: str, largest: int) -> int | None:
     return int(given) if 0 <= given <= largest else None
 
 
-def _moment(source: Mapping[str, Any], key: str) -> datetime | None:
+def moment(source: Mapping[str, Any], key: str) -> datetime | None:
     ms = _whole(source, key, LARGEST_STAMP_MS)
     return EPOCH + timedelta(milliseconds=ms) if ms else None
 

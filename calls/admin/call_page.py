@@ -23,6 +23,9 @@ from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_GET, require_POST
 
 from agents import phone
+from agents.providers.abilities import WHY_NOT, Ability
+from agents.providers.base import NotOffered
+from agents.providers.registry import can
 from callcenter.connections import hand_back
 from calls import dialer, dispositions, eligibility, recording_copies, recordings
 from calls.admin import call_story as story
@@ -186,7 +189,12 @@ class CallPageViews:
 
     def hang_up(self, request: HttpRequest, call_id: UUID) -> HttpResponse:
         call = self.call_or_404(request, call_id, "calls.hang_up_call")
-        if dialer.hang_up(call, by=request.user, now=timezone.now()):  # type: ignore[arg-type]
+        try:
+            told = dialer.hang_up(call, by=request.user, now=timezone.now())  # type: ignore[arg-type]
+        except NotOffered as reason:
+            messages.error(request, reason.message)
+            return self._back(call)
+        if told:
             self.log_change(request, call, "hang up")
             messages.success(request, _("The phone company is being told to hang up."))
         else:
@@ -289,6 +297,7 @@ def page_facts(request: HttpRequest, call: Call, *, now: datetime) -> dict[str, 
         if over and may_call and call.agent and call.counterpart
         else None
     )
+    may_hang_up = user.has_perm("calls.hang_up_call") and call.status in ON_THE_LINE
     recent = call.ended_at is None or call.ended_at > now - LIVELY_AFTER_THE_END
     return {
         "call": call,
@@ -317,7 +326,8 @@ def page_facts(request: HttpRequest, call: Call, *, now: datetime) -> dict[str, 
         "decision": decision,
         "may_call": may_call,
         "may_hurry": may_call and _could_go_now(call, now=now),
-        "may_hang_up": user.has_perm("calls.hang_up_call") and call.status in ON_THE_LINE,
+        "may_hang_up": may_hang_up and can(Ability.HANG_UP),
+        "why_no_hang_up": WHY_NOT[Ability.HANG_UP] if may_hang_up and not can(Ability.HANG_UP) else "",
         "may_cancel": may_call and call.status in {CallStatus.QUEUED, *BEING_PLACED},
         "may_opt_out": user.has_perm("calls.add_donotcall") and bool(call.counterpart),
         "may_judge": may_call and (over or call.status == CallStatus.IN_PROGRESS),

@@ -99,6 +99,8 @@ def lines(turns: Sequence[dict[str, Any]], call: Call) -> list[Line]:
         content, role = str(turn.get("content") or ""), str(turn.get("role") or "")
         if not content.strip():
             continue
+        if turn.get("partial"):
+            content += " …"
         words = [word for word in turn.get("words") or () if len(word) == 3]
         pieces, times = _aligned(content, words)
         found.append(Line(role, speaker(role, call), pieces, turn.get("start_s"), turn.get("end_s"), times))

@@ -21,6 +21,9 @@ from django.utils.translation import ngettext
 from django.views.decorators.http import require_POST
 
 from agents.models import Agent, PhoneNumber
+from agents.providers.abilities import WHY_NOT, Ability
+from agents.providers.base import NotOffered
+from agents.providers.registry import can
 from calls import dialer
 from calls.admin.banners import CACHE_KEY
 from calls.dialer import Left, Target
@@ -39,6 +42,8 @@ class Shown:
     left: Left
     sentence: str
     may_hang_up: bool
+    why_not: str
+    """Why nobody can hang up, where the phone company cannot be told to."""
 
 
 def may_stop(person: User | AnonymousUser) -> bool:
@@ -74,7 +79,9 @@ def page(request: HttpRequest) -> HttpResponse:
 
 def shown(stop: Stop, person: User | AnonymousUser) -> Shown:
     left = dialer.left(stop)
-    return Shown(stop, left, said(left), person.has_perm("calls.hang_up_call"))
+    possible = can(Ability.HANG_UP)
+    why_not = "" if possible else str(WHY_NOT[Ability.HANG_UP])
+    return Shown(stop, left, said(left), possible and person.has_perm("calls.hang_up_call"), why_not)
 
 
 def said(left: Left) -> str:
@@ -159,7 +166,11 @@ def hang_up_left(request: HttpRequest) -> HttpResponse:
     if not isinstance(person, User) or not person.has_perm("calls.hang_up_call"):
         raise PermissionDenied
     stop = get_object_or_404(Stop.objects.in_force(), pk=_id(request.POST.get("stop", "")))
-    count = dialer.hang_up_left(stop, by=person, now=timezone.now())
+    try:
+        count = dialer.hang_up_left(stop, by=person, now=timezone.now())
+    except NotOffered as reason:
+        messages.error(request, reason.message)
+        return redirect("admin:calling")
     _written_down(person, stop, f"Hung up what was left: {count}")
     messages.success(
         request,

@@ -18,6 +18,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from agents.models import Agent
+from agents.providers.base import NotOffered
 from calls import dialer
 from calls.api import fields, idempotency, problems
 from calls.api.auth import ApiCaller, caller_of
@@ -162,14 +163,19 @@ class HangUpCall(CallDoor):
     @extend_schema(
         operation_id="calls_hang_up",
         summary="Hang up",
-        description="202: the phone company is told within two seconds. 409: the call is not on.",
+        description="202: the phone company is told within two seconds. 409: the call is not on, or the "
+        "phone company cannot be told to hang up (code not_offered).",
         request=None,
         responses={202: CallSerializer},
     )
     def post(self, request: Request, **_kwargs: Any) -> Response:
         caller = caller_of(request)
         call = self.get_object()
-        if not dialer.hang_up(call, by=caller.owner, now=timezone.now()):
+        try:
+            told = dialer.hang_up(call, by=caller.owner, now=timezone.now())
+        except NotOffered as reason:
+            raise Conflict(reason.message, "not_offered") from reason
+        if not told:
             raise Conflict(_("The call is not on."), "not_on")
         return self.answer(call, 202)
 

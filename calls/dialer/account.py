@@ -13,6 +13,7 @@ import structlog
 from django.conf import settings
 from django.db.models import F, Q
 
+from agents.providers.abilities import Ability
 from agents.providers.base import Provider, ProviderError, RefusalScope, Refused
 from calls.models import Call, Gate
 from calls.models.clock import database_now
@@ -82,6 +83,8 @@ def the_row() -> Gate | None:
 
 def ask_capacity(provider: Provider) -> bool:
     """Ask the provider for its room, if nobody has for ten seconds. False: not our turn, or no answer."""
+    if Ability.CAPACITY not in provider.abilities:
+        return False
     now = database_now()
     due = Q(ask_at__isnull=True) | Q(ask_at__lte=now)
     mine = Gate.objects.filter(due, kind=GateKind.CAPACITY, name="all").update(ask_at=now + ASK_EVERY)
@@ -155,6 +158,9 @@ def probe_account(provider: Provider) -> bool:
     row = refused.filter(probe_at__lte=now).first()
     if row is None or not refused.filter(probe_at=row.probe_at).update(probe_at=now + PROBE_AFTER):
         return False
+    if Ability.CAPACITY not in provider.abilities:
+        # Nothing but a call can tell: one may try.
+        return bool(refused.update(trial_at=database_now()))
     try:
         provider.account()
         provider.capacity()

@@ -16,7 +16,9 @@ from django.db.models import F, Max, Q
 from django.utils.translation import gettext as _
 
 from agents.models import Agent, PhoneNumber
+from agents.providers.abilities import WHY_NOT, Ability
 from agents.providers.base import CallFacts, Page, Provider, ProviderError, Report, Stage
+from calls.dialer.ask import end_unplaced
 from calls.lifecycle import reconcile, schedule
 from calls.lifecycle.facts import store_lookup
 from calls.lifecycle.inbound import who_is
@@ -87,6 +89,9 @@ def adopt_next(provider: Provider, *, now: datetime) -> bool:
             return False
         Adoption.objects.filter(pk=adoption.pk).update(next_try_at=now + A_PAGE_TAKES)
     mine = Adoption.objects.filter(pk=adoption.pk)
+    if Ability.LOOK_UP not in provider.abilities:
+        mine.update(done_at=database_now(), problem=str(WHY_NOT[Ability.LOOK_UP])[:300])
+        return True
     try:
         page: Page = provider.recent_calls(since=adoption.since, key=adoption.next_key or None)
     except ProviderError as error:
@@ -196,8 +201,21 @@ def look_before_next(provider: Provider, *, now: datetime) -> bool:
         call = doubtful.select_for_update(of=("self",), skip_locked=skips_locked_rows()).first()
         if call is None:
             return False
+        if Ability.LOOK_UP not in provider.abilities:
+            _decide_unasked(call, now=now)
+            return True
         Call.objects.filter(pk=call.pk).update(next_look_at=now + ASK_AGAIN)
     if reconcile.look(provider, call, now=now) is False:
         Call.objects.filter(pk=call.pk, status=CallStatus.QUEUED).update(look_first=False, next_look_at=None)
     # What was found is in the inbox: applied, it climbs; until then it cannot be claimed.
     return True
+
+
+def _decide_unasked(call: Call, *, now: datetime) -> None:
+    """Nobody can be asked. After a restore it may have been made: a person decides; a silence says little."""
+    last = Adoption.objects.order_by("-asked_at").first()
+    if last is not None and last.cause == AdoptionCause.RESTORED:
+        why = _("An older copy of the data was brought back: it may have been made since.")
+        end_unplaced(call, Outcome.UNKNOWN, why, at=now)
+    else:
+        Call.objects.filter(pk=call.pk).update(look_first=False, next_look_at=None)

@@ -14,6 +14,9 @@ from django.utils.translation import gettext as _
 
 from agents import variables as supplied
 from agents.models import Agent, PhoneNumber
+from agents.providers.abilities import Ability
+from agents.providers.base import NotOffered
+from agents.providers.registry import can
 from calls.eligibility import Decision, Reason, Verdict, decide
 from calls.models import (
     ApiKey,
@@ -329,7 +332,12 @@ def end_unplaced(call: Call, outcome: str, why: str, *, at: datetime, cancelled:
 
 
 def hang_up(call: Call, *, by: User | None, now: datetime) -> bool:
-    """End a call that is on: a dialer tells the phone company within two seconds. False: it is over."""
+    """End a call that is on: a dialer tells the phone company within two seconds. False: it is over.
+
+    Raises NotOffered.
+    """
+    if not can(Ability.HANG_UP):
+        raise NotOffered(Ability.HANG_UP)
     return bool(
         Call.objects.filter(
             pk=call.pk, status__in=[CallStatus.PLACED, CallStatus.RINGING, CallStatus.IN_PROGRESS]

@@ -222,6 +222,8 @@ def accepted(call_id: UUID, answer: Accepted) -> None:
     """The provider has it. A late 2xx is taken from any status; the status only climbs."""
     if not _placed_as_usual(call_id, answer.provider_call_id):
         _accepted_late_or_oddly(call_id, answer)
+    if answer.status:
+        Call.objects.filter(pk=call_id, provider_status="").update(provider_status=answer.status)
     _after_accepting(call_id, answer.provider_call_id)
 
 

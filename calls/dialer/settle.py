@@ -10,6 +10,7 @@ from django.db.models import DateTimeField, F, Value
 from django.db.models.functions import Greatest
 from django.utils.translation import gettext as _
 
+from agents.providers.abilities import Ability
 from agents.providers.base import Provider
 from calls.dialer.place import mark_unconfirmed
 from calls.lifecycle import reconcile, schedule
@@ -45,8 +46,11 @@ def recover_next_claim() -> bool:
 def settle_next(provider: Provider, *, now: datetime) -> bool:
     """Look one unconfirmed call up. Evidence goes to the inbox; no evidence in time: unknown.
 
-    A look that found nothing may let the request go out again: claimed like any other (`replay`).
+    A look that found nothing may let the request go out again: claimed like any other (`replay`). Where
+    nothing can be looked up, the call waits a day for news.
     """
+    if Ability.LOOK_UP not in provider.abilities:
+        return _wait_for_news(now)
     call = _take_due(now)
     if call is None:
         return False
@@ -55,7 +59,7 @@ def settle_next(provider: Provider, *, now: datetime) -> bool:
     closes = call.sent_at + schedule.unknown_after()
     # What was found is applied within seconds; what cannot be applied must not keep the call open for ever.
     if now >= (closes + schedule.quiet_after(3) if found else closes):
-        _give_up(call)
+        _give_up(call, _("Nothing was heard of it for an hour after it was sent."))
     elif (
         not found
         and provider.idempotent
@@ -64,6 +68,24 @@ def settle_next(provider: Provider, *, now: datetime) -> bool:
         least = Value(now + schedule.TIME_TO_CLAIM, output_field=DateTimeField())
         Call.objects.filter(pk=call.pk, status=CallStatus.UNCONFIRMED).update(
             replay_wanted=True, next_look_at=Greatest(F("next_look_at"), least)
+        )
+    return True
+
+
+def _wait_for_news(now: datetime) -> bool:
+    """One unconfirmed call of which only a webhook can tell: given up a day after it was sent."""
+    waiting = Call.objects.filter(
+        status=CallStatus.UNCONFIRMED, next_look_at__lte=now, sent_at__isnull=False
+    ).order_by("next_look_at")
+    call = waiting.first()
+    if call is None or call.sent_at is None:
+        return False
+    over = call.sent_at + schedule.untold_after()
+    if now >= over:
+        _give_up(call, _("Nothing was heard of it for a day after it was sent."))
+    else:
+        Call.objects.filter(pk=call.pk, status=CallStatus.UNCONFIRMED).update(
+            next_look_at=over, replay_wanted=False
         )
     return True
 
@@ -91,13 +113,14 @@ def _take_due(now: datetime) -> Call | None:
         return call
 
 
-def _give_up(call: Call) -> None:
+def _give_up(call: Call, why: str) -> None:
     """No evidence in the whole window: ended, unknown; it goes on holding the number, not a slot."""
     with transaction.atomic():
         locked = Call.objects.select_for_update(of=("self",)).get(pk=call.pk)
         if locked.status != CallStatus.UNCONFIRMED:
             return
         now = database_now()
+        following = schedule.next_unknown_look(locked.sent_at or now, now=now)
         Call.objects.filter(pk=locked.pk).update(
             status=CallStatus.ENDED,
             outcome=Outcome.UNKNOWN,
@@ -105,7 +128,8 @@ def _give_up(call: Call) -> None:
             slot_until=None,
             lease_until=None,
             replay_wanted=False,
-            outcome_evidence=_("Nothing was heard of it for an hour after it was sent."),
-            next_look_at=schedule.next_unknown_look(locked.sent_at or now, now=now),
+            outcome_evidence=why,
+            next_look_at=following,
+            final=following is None,
             looks=0,
         )

@@ -19,6 +19,9 @@ from django.db.models import Q, QuerySet
 from django.utils.translation import gettext as _
 
 from agents.models import Agent
+from agents.providers.abilities import Ability
+from agents.providers.base import NotOffered
+from agents.providers.registry import can
 from calls.models import Call, CallStatus, Gate, LeadList
 from calls.models.clock import database_now
 from calls.models.gate import GateKind
@@ -226,15 +229,19 @@ def left(stop: Stop) -> Left:
     ):
         kind = KIND_OF_LEFT.get(status, "placed")
         counts[kind] += 1
-        counts["hanging"] += bool(hang_up_at or (cancelled_at and status != CallStatus.IN_PROGRESS))
+        asked = bool(hang_up_at or (cancelled_at and status != CallStatus.IN_PROGRESS))
+        counts["hanging"] += asked and can(Ability.HANG_UP)
     return Left(counts["on"], counts["placed"], counts["checking"], counts["hanging"])
 
 
 def hang_up_left(stop: Stop, *, by: User | None, now: datetime) -> int:
     """End what the stop left running: a dialer tells the phone company within two seconds. How many.
 
-    What was sent and not yet answered for is marked, and hung up as soon as it is known to ring.
+    What was sent and not yet answered for is marked, and hung up as soon as it is known to ring. Raises
+    NotOffered.
     """
+    if not can(Ability.HANG_UP):
+        raise NotOffered(Ability.HANG_UP)
     who = by.get_username() if by else _("another system")
     why = _("hung up by %(who)s after a stop") % {"who": who}
     running = still_running(stop)

@@ -6,6 +6,7 @@ written. What fails rolls back alone, is noted on the event with its traceback, 
 
 from __future__ import annotations
 
+import dataclasses
 import traceback
 import uuid
 from collections.abc import Collection, Iterable
@@ -35,6 +36,8 @@ from calls.models.webhook_event import EventSource, EventState
 log = structlog.get_logger(__name__)
 
 FOREIGN_AFTER = timedelta(hours=1)
+LONG_ENDED = timedelta(days=1)
+"""After this an event changes nothing any more, where a recorded request can be sent again for ever."""
 RETRY_S = (1, 5, 30, 120, 600, 3600)
 """Back-off of an event that cannot be applied or whose call is not known yet."""
 IN_THE_INBOX = (EventState.PENDING, EventState.WAITING, EventState.FAILING)
@@ -141,6 +144,9 @@ def _apply(event: WebhookEvent, *, now: datetime) -> None:
         event.state = EventState.FOREIGN if old else EventState.WAITING
         return
     event.call = call
+    if comes_too_late(event, call, provider):
+        event.state, event.problem = EventState.IGNORED, _("It came more than a day after the call's end.")
+        return
     if call.provider_call_id not in ("", facts.provider_call_id):
         event.state = EventState.INCIDENT
         _tell_incident(call, facts.provider_call_id)
@@ -156,6 +162,18 @@ def _apply(event: WebhookEvent, *, now: datetime) -> None:
             next_try_at=now
         )
     fold(call, provider=provider, now=now)
+
+
+def comes_too_late(event: WebhookEvent, call: Call, provider: Provider) -> bool:
+    """Perhaps an old request sent once more: where signatures do not expire, time has to be the limit."""
+    return (
+        not provider.stops_replays
+        and event.source == EventSource.WEBHOOK
+        and event.applied_at is None
+        and call.ended_at is not None
+        and call.outcome != Outcome.UNKNOWN
+        and event.received_at - call.ended_at > LONG_ENDED
+    )
 
 
 def as_uuid(text: str | None) -> uuid.UUID | None:
@@ -213,9 +231,10 @@ def facts_of(call: Call, provider: Provider) -> list[Fact]:
 
 
 def fact_of(event: WebhookEvent, provider: Provider) -> Fact | None:
-    """What an applied event says; None when it says nothing that counts."""
+    """What an applied event says, in the contract it came under; None when it says nothing that counts."""
     try:
-        _name, kind, facts = read_facts(event, provider)
+        reader = provider if provider.contract == event.contract else get_provider(event.contract)
+        _name, kind, facts = read_facts(event, reader)
     except Unreadable:
         return None
     except Exception:
@@ -226,6 +245,10 @@ def fact_of(event: WebhookEvent, provider: Provider) -> Fact | None:
 
 def as_fact(event: WebhookEvent, facts: CallFacts) -> Fact:
     fetched = event.source == EventSource.LOOKUP
+    if facts.undated and facts.stage == Stage.CONNECTED:
+        facts = dataclasses.replace(facts, started_at=facts.started_at or event.received_at)
+    elif facts.undated and facts.stage == Stage.ENDED:
+        facts = dataclasses.replace(facts, ended_at=facts.ended_at or event.received_at)
     return Fact(facts, fetched, event.key, event.received_at.timestamp() if fetched else 0.0)
 
 

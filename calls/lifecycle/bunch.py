@@ -24,6 +24,7 @@ from calls.lifecycle.apply import (
     as_fact,
     as_uuid,
     belongs,
+    comes_too_late,
     due_events,
     fact_of,
     fold_facts,
@@ -73,6 +74,8 @@ def _apply_together(picked: Sequence[int], *, now: datetime) -> int:
             call = calls.get(fact.facts.provider_call_id)
             # Our own id counts before theirs: a fact that names another call of ours is not plain.
             if call is None or (as_uuid(fact.facts.call_uuid) or call.pk) != call.pk:
+                continue
+            if comes_too_late(event, call, get_provider(event.contract)):
                 continue
             event.name, event.call, event.provider_call_id = name, call, call.provider_call_id
             event.call_uuid = as_uuid(fact.facts.call_uuid) or event.call_uuid

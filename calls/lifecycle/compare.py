@@ -18,6 +18,7 @@ from django.db import DatabaseError, IntegrityError, transaction
 from django.db.models import F, Q, QuerySet
 
 from agents.models import PhoneNumber
+from agents.providers.abilities import Ability
 from agents.providers.base import NotFound, Provider, ProviderError, Report, Stage
 from calls.lifecycle import schedule
 from calls.lifecycle.apply import told
@@ -45,6 +46,8 @@ class Overtaken(Exception):
 
 def compare_next(provider: Provider, *, now: datetime) -> bool:
     """One step of the comparison that is on, or the start of the next. True: there is more to do."""
+    if Ability.LOOK_UP not in provider.abilities:
+        return False
     run = _claim(now)
     if run is None:
         return False

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import Any
 
 from agents.providers.base import CallFacts, Ending, Fault, Stage, Turn
@@ -87,6 +88,8 @@ def derive(facts: Iterable[Fact]) -> Derived:
     }
     ending: Ending | None = best("ending")
     if stage >= Stage.ENDED:
+        if ending and ending.evidence:
+            columns["answered_at"] = _picked_up(ending, columns)
         columns |= _how_it_ended(ending, columns)
     turns: tuple[Turn, ...] | None = best("turns", bool)
     text: str = best("transcript", bool) or (
@@ -104,6 +107,16 @@ def derive(facts: Iterable[Fact]) -> Derived:
     )
 
 
+def _picked_up(ending: Ending, columns: dict[str, Any]) -> datetime | None:
+    """Where how it ended is inferred: every call may be told to have begun, and its beginning may be lost."""
+    if not ending.answered_by:
+        return None
+    began: datetime | None = columns["answered_at"]
+    if began is None and columns["ended_at"] is not None and columns["duration_ms"]:
+        began = columns["ended_at"] - timedelta(milliseconds=columns["duration_ms"])
+    return began
+
+
 def _how_it_ended(ending: Ending | None, columns: dict[str, Any]) -> dict[str, Any]:
     talked = columns["answered_at"] is not None or bool(columns["duration_ms"])
     if ending is None:
@@ -111,12 +124,12 @@ def _how_it_ended(ending: Ending | None, columns: dict[str, Any]) -> dict[str, A
         return {
             "outcome": outcome,
             "answered_by": AnsweredBy.UNCLEAR if talked else "",
-            "outcome_evidence": "no reason given; inferred from its times",
+            "outcome_evidence": "inferred: no reason was given, only its times",
             "retry_class": "review",
             "fault": Fault.NONE,
         }
     outcome, answered_by = Outcome(ending.outcome.value), ending.answered_by.value
-    evidence = columns["disconnection_reason"]
+    evidence = ending.evidence or columns["disconnection_reason"]
     # Voicemail has two signals: the reason for the end, and what the analysis heard.
     if columns["in_voicemail"] and outcome == Outcome.CONNECTED:
         outcome, answered_by, evidence = (

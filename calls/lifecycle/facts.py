@@ -16,9 +16,15 @@ def event_key(source: str, contract: str, body: bytes) -> str:
     return hashlib.sha256(source.encode() + b"\0" + contract.encode() + b"\0" + body).hexdigest()
 
 
-def store_webhook(body: bytes, *, signature: str, contract: str, now: datetime) -> None:
-    """One row, committed when this returns. A repeat collides with its key and changes nothing."""
-    _store(body, source=EventSource.WEBHOOK, contract=contract, signature=signature[:300], now=now)
+def store_webhook(
+    body: bytes, *, signature: str, contract: str, now: datetime, signed: bytes | None = None
+) -> None:
+    """One row, committed when this returns. A repeat collides with its key and changes nothing.
+
+    `signed`: what the signature was made of, where that is not the body as it came; repeats are known by it.
+    """
+    source = EventSource.WEBHOOK
+    _store(body, source=source, contract=contract, signature=signature[:300], now=now, signed=signed)
 
 
 def store_lookup(
@@ -51,9 +57,10 @@ def _store(
     provider_call_id: str = "",
     name: str = "",
     call_uuid: UUID | None = None,
+    signed: bytes | None = None,
 ) -> str:
     event = WebhookEvent(
-        key=event_key(source, contract, body),
+        key=event_key(source, contract, body if signed is None else signed),
         source=source,
         contract=contract,
         body=body,

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
 
+from django.conf import settings
 from django.db.models import Count, Max, Q, Sum
 from django.utils.translation import gettext_lazy as _
 
@@ -54,6 +55,15 @@ SENTENCES = {
     ),
 }
 
+SENTENCES_BY_CONTRACT = {
+    "article": {
+        Cause.WRONG_KEY: _(
+            "Their requests arrive, signed with another secret. Check that RETELL_WEBHOOK_SECRET is the one "
+            "that Retell signs with."
+        ),
+    },
+}
+
 # What a refusal was for, as `calls.webhooks` counts it, and what that says.
 CAUSE_OF_REFUSAL = {
     "wrong": Cause.WRONG_KEY,
@@ -84,7 +94,8 @@ class Unreachable:
 
     @property
     def sentence(self) -> str:
-        return str(SENTENCES[self.cause])
+        own = SENTENCES_BY_CONTRACT.get(settings.RETELL_CONTRACT, {})
+        return str(own.get(self.cause) or SENTENCES[self.cause])
 
 
 def judge(evidence: Evidence, *, now: datetime) -> Unreachable | None:

@@ -13,6 +13,7 @@ from django.db import transaction
 from django.db.models import F, Q
 from django.utils.translation import gettext as _
 
+from agents.providers.abilities import Ability
 from agents.providers.base import NotFound, Provider, ProviderError, Report, Stage
 from calls.lifecycle import schedule
 from calls.lifecycle.facts import store_lookup
@@ -29,6 +30,8 @@ LOST_AFTER_LOOKS = 14
 
 def look_at_quiet(provider: Provider, *, now: datetime) -> bool:
     """One list request for up to a hundred calls that are on and have been quiet. True: maybe more."""
+    if Ability.LOOK_UP not in provider.abilities:
+        return _wait_for_news(now=now)
     due = _take(Q(status__in=ON), now=now, most=A_REQUEST)
     if not due:
         return False
@@ -45,7 +48,24 @@ def look_at_quiet(provider: Provider, *, now: datetime) -> bool:
     nowhere += [call for call in due if not call.provider_call_id and look(provider, call, now=now) is False]
     for call in nowhere:
         if call.looks > LOST_AFTER_LOOKS:
-            _lost(call)
+            _lost(call, _("The phone company does not know this call any more."))
+    return True
+
+
+def _wait_for_news(*, now: datetime) -> bool:
+    """One quiet call of which only a webhook can tell: it is waited for until a day after it was sent."""
+    call = Call.objects.filter(status__in=ON, next_look_at__lte=now).order_by("next_look_at").first()
+    if call is None:
+        return False
+    over = (call.sent_at or call.requested_at) + schedule.untold_after()
+    if now >= over:
+        _lost(call, _("The phone company did not tell for a day how it ended."))
+        return True
+    fields: dict[str, datetime] = {"next_look_at": over}
+    if call.status == CallStatus.IN_PROGRESS:
+        began = call.answered_at or now
+        fields["slot_until"] = max(call.slot_until or now, began + schedule.LONGEST_CALL)
+    Call.objects.filter(pk=call.pk, status=call.status, next_look_at=call.next_look_at).update(**fields)
     return True
 
 
@@ -91,6 +111,8 @@ def look_for_analysis(provider: Provider, *, now: datetime) -> bool:
     due = _take(Q(status=CallStatus.ENDED, final=False), now=now, most=1)
     if not due:
         return False
+    if Ability.LOOK_UP not in provider.abilities:
+        return True
     call = due[0]
     try:
         if call.provider_call_id:
@@ -136,7 +158,7 @@ def _plan(call: Call, now: datetime) -> None:
     )
 
 
-def _lost(call: Call) -> None:
+def _lost(call: Call, why: str) -> None:
     with transaction.atomic():
         locked = Call.objects.select_for_update(of=("self",)).get(pk=call.pk)
         if locked.status not in ON:
@@ -145,7 +167,7 @@ def _lost(call: Call) -> None:
         Call.objects.filter(pk=call.pk).update(
             status=CallStatus.ENDED,
             outcome=Outcome.UNKNOWN,
-            outcome_evidence=_("The phone company does not know this call any more."),
+            outcome_evidence=why,
             ended_at=now,
             slot_until=None,
             next_look_at=schedule.next_unknown_look(locked.sent_at or locked.requested_at, now=now),
@@ -158,6 +180,8 @@ def hang_up_marked(provider: Provider, *, now: datetime) -> bool:
 
     Calls in conversation are hung up only when a person asked for exactly that.
     """
+    if Ability.HANG_UP not in provider.abilities:
+        return False
     marked = Q(hang_up_at__isnull=False, hang_up_at__lte=now, status__in=ON) | Q(
         cancel_requested_at__isnull=False,
         hang_up_at__isnull=True,

@@ -19,6 +19,8 @@ TIME_TO_CLAIM = timedelta(seconds=5)
 """At least so long no next look takes back the replay this one allowed, however late looks have become."""
 UNKNOWN_AFTER_S = 3600
 """How long the provider remembers an idempotency key: then it is unknown, for a person to look at."""
+UNTOLD_AFTER_S = 86400
+"""Where nothing can be looked up: how long after it was sent a call's end is waited for, told by nobody."""
 AFTER_UNKNOWN = (7200, 21600, 43200, 86400)
 """Later looks for a call whose outcome is unknown; the last one a day after."""
 QUIET = (60, 120, 240, 300)
@@ -39,6 +41,8 @@ SLOT_AFTER_PLACING = timedelta(minutes=6)
 SLOT_UNCONFIRMED = timedelta(minutes=5)
 SLOT_TALKING = timedelta(minutes=11)
 """Renewed by each look (every five minutes at most) and each event."""
+LONGEST_CALL = timedelta(hours=2)
+"""No call lasts longer; where nothing can be looked up, one in conversation keeps its slot so long."""
 
 
 def factor() -> float:
@@ -72,6 +76,10 @@ def replay_until() -> timedelta:
 
 def unknown_after() -> timedelta:
     return scaled(UNKNOWN_AFTER_S)
+
+
+def untold_after() -> timedelta:
+    return scaled(UNTOLD_AFTER_S)
 
 
 def next_unknown_look(since: datetime, *, now: datetime) -> datetime | None:

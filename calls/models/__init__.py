@@ -27,7 +27,7 @@ from calls.models.lead import Lead, LeadList, LeadPhone, LeadStatus, NextAction,
 from calls.models.recording import RecordingCopy
 from calls.models.stop import Stop
 from calls.models.transcript import Transcript
-from calls.models.webhook_event import LiveTranscript, SignatureRefusal, WebhookEvent
+from calls.models.webhook_event import LiveTranscript, SignatureRefusal, Speaking, WebhookEvent
 
 __all__ = [
     "Adoption",
@@ -67,6 +67,7 @@ __all__ = [
     "RefusedPart",
     "Sentiment",
     "SignatureRefusal",
+    "Speaking",
     "StepKind",
     "Stop",
     "Transcript",

@@ -21,6 +21,11 @@ class EventState(models.TextChoices):
     IGNORED = "ignored", _("Nothing to do")
 
 
+class Speaking(models.TextChoices):
+    AGENT = "agent", _("The AI agent speaks")
+    PERSON = "person", _("The person speaks")
+
+
 class WebhookEvent(models.Model):
     """The bytes, as they came. One row a fact, whether pushed to us or fetched by us.
 
@@ -28,7 +33,7 @@ class WebhookEvent(models.Model):
     """
 
     key = models.CharField(max_length=64, unique=True)
-    """sha256 over source, contract and body, hex: a repeat collides here and changes nothing."""
+    """sha256 over source, contract and what was signed of the body: a repeat collides and changes nothing."""
     source = models.CharField(_("source"), max_length=10, choices=EventSource, default=EventSource.WEBHOOK)
     contract = models.CharField(max_length=30, default="current")
     provider = models.CharField(max_length=30, default="retell")
@@ -88,11 +93,20 @@ class WebhookEvent(models.Model):
 
 
 class LiveTranscript(models.Model):
-    """What is being said right now: the newest kept per call, deleted after a day. Not a fact."""
+    """What is being said right now: the newest kept per call, deleted after a day. Not a fact.
+
+    `turns` as in `Transcript`; one that is still being said has `partial`, and `at_ms` says when, by the
+    provider's clock.
+    """
 
     provider_call_id = models.CharField(max_length=120, primary_key=True)
     call_uuid = models.UUIDField(null=True, blank=True, db_index=True)
     turns = models.JSONField(default=list)
+    speaking = models.CharField(max_length=6, choices=Speaking, blank=True)
+    utterance_id = models.CharField(max_length=120, blank=True)
+    """What the agent is saying, or said last."""
+    told_at = models.DateTimeField(null=True, blank=True)
+    """When the newest of it happened, by the provider's clock."""
     received_at = models.DateTimeField(db_index=True)
 
     class Meta:

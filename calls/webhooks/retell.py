@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from concurrent.futures import Future, ThreadPoolExecutor
 from concurrent.futures import TimeoutError as TookTooLong
+from dataclasses import dataclass
 from typing import Any
 
 import structlog
-from django.conf import settings
 from django.db import DatabaseError, connection
 from django.http import HttpResponse, JsonResponse
 from django.utils import timezone
@@ -34,6 +34,14 @@ ANSWER_WITHIN_S = 0.7
 _answering = ThreadPoolExecutor(max_workers=8, thread_name_prefix="inbound")
 
 
+@dataclass(frozen=True, slots=True)
+class Signed:
+    body: bytes
+    signature: str
+    known_by: bytes
+    """What was signed: the same for every repeat."""
+
+
 class SignedDoor(APIView):
     """Authenticated by signature alone: no session, no key, no throttle, no parser, no negotiation."""
 
@@ -46,7 +54,7 @@ class SignedDoor(APIView):
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
         """Nothing of what DRF asks first applies here; it costs a tenth of the whole answer."""
 
-    def signed_body(self, request: Request, provider: Provider) -> tuple[bytes, str] | HttpResponse:
+    def signed_body(self, request: Request, provider: Provider) -> Signed | HttpResponse:
         """The raw bytes and their signature, or the answer that refuses them: 413 or 401, no row."""
         raw = request._request
         try:
@@ -60,11 +68,11 @@ class SignedDoor(APIView):
             return JsonResponse({"detail": "larger than 8 MiB"}, status=413)
         signature = raw.headers.get(provider.signature_header)
         try:
-            provider.verify(body, signature, now=timezone.now())
+            known_by = provider.verify(body, signature, now=timezone.now())
         except BadSignature as refusal:
             count_refusal(refusal.cause_code, now=timezone.now())
             return JsonResponse({"detail": str(refusal), "code": refusal.cause_code}, status=401)
-        return body, signature or ""
+        return Signed(body, signature or "", known_by)
 
 
 class RetellWebhook(SignedDoor):
@@ -73,14 +81,19 @@ class RetellWebhook(SignedDoor):
         signed = self.signed_body(request, provider)
         if isinstance(signed, HttpResponse):
             return signed
-        body, signature = signed
         now = timezone.now()
         try:
             # A body that cannot be read is kept like any other, and listed when it is applied.
-            if (said := provider.read_live(body)) is not None:
+            if (said := provider.read_live(signed.body)) is not None:
                 live.hear(said, now=now)
             else:
-                store_webhook(body, signature=signature, contract=settings.RETELL_CONTRACT, now=now)
+                store_webhook(
+                    signed.body,
+                    signature=signed.signature,
+                    contract=provider.contract,
+                    now=now,
+                    signed=signed.known_by,
+                )
         except (NotStored, DatabaseError) as problem:
             log.warning("a webhook could not be kept; it will be sent again", why=str(problem))
             return JsonResponse(
@@ -98,7 +111,7 @@ class RetellInbound(SignedDoor):
         if isinstance(signed, HttpResponse):
             return signed
         try:
-            ask = provider.read_inbound(signed[0])
+            ask = provider.read_inbound(signed.body)
         except Unreadable as problem:
             log.warning("inbound question cannot be read", why=str(problem))
             return JsonResponse(provider.inbound_answer(InboundReply()))
