@@ -105,6 +105,12 @@ class Agent(models.Model):
     profile = models.JSONField(
         _("as the phone company has it"), default=dict, blank=True, editable=False
     )  # an AgentProfile as a dict: what the readiness card was judged on
+    draft = models.JSONField(
+        _("as it was created from here"), default=dict, blank=True, editable=False
+    )  # an AgentDraft as a dict; empty for what was made at the phone company
+    created_there_at = models.DateTimeField(
+        _("created at the phone company"), null=True, blank=True, editable=False
+    )
     last_synced_at = models.DateTimeField(_("last synced"), null=True, blank=True, editable=False)
     gone_since = models.DateTimeField(_("gone since"), null=True, blank=True, editable=False)
     """Set by a sync that no longer found it at the phone company; readiness is red."""

@@ -19,7 +19,9 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from agents.models import Agent
+from agents.providers.abilities import Ability
 from agents.providers.base import AgentProfile, AnalysisField
+from agents.providers.registry import can
 from agents.variables import SUPPLIED
 
 WEBHOOK_PATH = "/webhook/retell"
@@ -104,6 +106,8 @@ def check_readiness(
 
 def checks_of(agent: Agent, *, heard: bool = False, also_supplied: Collection[str] = ()) -> list[Check]:
     """The card of a stored agent, for the settings in force."""
+    if not can(Ability.CATALOGUE):
+        return [_created(agent)]
     gone = [_gone()] if agent.gone_since else []
     profile = profile_from_json(agent.profile)
     if profile is None:
@@ -177,6 +181,18 @@ def _never_synced() -> Check:
         level=Level.AMBER,
         sentence=_("Nobody has looked yet at how the phone company has this agent."),
         what_to_do=_("Press Sync."),
+    )
+
+
+def _created(agent: Agent) -> Check:
+    """Where the phone company tells nothing about its agents, only what was done from here is known."""
+    if agent.created_there_at:
+        return _green("created", _("It was created from here, and every call uses it as it was then."))
+    return Check(
+        code="created",
+        level=Level.AMBER,
+        sentence=_("It was not created from here: nobody can look whether the phone company has it."),
+        what_to_do=_("Create it at the phone company, unless its calls go well."),
     )
 
 

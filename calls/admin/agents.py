@@ -23,13 +23,15 @@ from unfold.views import ChangeList
 
 from agents import phone, readiness, sync
 from agents.models import Agent
+from agents.providers.abilities import WHY_NOT, Ability
 from agents.providers.base import AgentProfile, AnalysisField, ProviderError
-from agents.providers.registry import get_provider
+from agents.providers.registry import can, get_provider
 from agents.readiness import Level
 from agents.variables import SUPPLIED, defaults_of, spoken, values_for
 from callcenter.checks import refuse_without_settings
 from callcenter.connections import hand_back
 from calls import dialer
+from calls.admin.agent_creation import AgentCreationViews
 from calls.dialer import BadRequest, NotAllowed, OnThePhone, lead_variables
 from calls.models import Lead, Via, WebhookEvent
 from calls.models.webhook_event import EventSource
@@ -102,10 +104,12 @@ class AgentChangeList(ChangeList):
             agent.worst = [check for check in agent.checks if check.level == agent.light != Level.GREEN]
         self.result_list = agents
         self.may_change = request.user.has_perm("agents.change_agent")
+        self.offered = offered()
+        self.may_create = request.user.has_perm("agents.add_agent") and can(Ability.CREATE_AGENT)
 
 
 @admin.register(Agent)
-class AgentAdmin(ModelAdmin):
+class AgentAdmin(AgentCreationViews, ModelAdmin):
     list_display = ["name", "active", "language", "default_caller_id", "last_synced_at"]
     list_select_related = ["default_caller_id"]
     search_fields = ["name", "provider_agent_id"]
@@ -120,8 +124,15 @@ class AgentAdmin(ModelAdmin):
         css = {"all": ["calls/leads.css", "calls/calls.css"]}
 
     def has_add_permission(self, request: HttpRequest) -> bool:
-        """Agents are made at the phone company; a sync brings them here."""
-        return False
+        """Else agents are made at the phone company; a sync brings them here."""
+        return self.may_create(request)
+
+    def add_view(
+        self, request: HttpRequest, form_url: str = "", extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        if not self.has_add_permission(request):
+            raise PermissionDenied
+        return self.create_there(request, None)
 
     def has_delete_permission(self, request: HttpRequest, obj: Agent | None = None) -> bool:
         return False
@@ -137,6 +148,7 @@ class AgentAdmin(ModelAdmin):
         return [
             at("sync/", require_POST(self.sync), "sync"),
             at("<int:agent_id>/edit/", self.edit, "edit"),
+            at("<int:agent_id>/create-there/", self.create_again, "create_there"),
             at("<int:agent_id>/fix/", require_POST(self.fix), "fix"),
             at("<int:agent_id>/call-me/", require_POST(self.call_me), "call_me"),
             *super().get_urls(),
@@ -170,6 +182,8 @@ class AgentAdmin(ModelAdmin):
             "agent": agent,
             "title": _("AI agent"),
             **page_facts(request, agent),
+            **offered(),
+            "may_create": self.may_create(request),
             **(extra_context or {}),
         }
         return TemplateResponse(request, "admin/agents/agent/page.html", context)
@@ -178,6 +192,9 @@ class AgentAdmin(ModelAdmin):
         self.agent_or_404(request, agent_id, "agents.change_agent")
         answer: HttpResponse = self.changeform_view(request, str(agent_id), "", {"title": _("Edit AI agent")})
         return answer
+
+    def create_again(self, request: HttpRequest, agent_id: int) -> HttpResponse:
+        return self.create_there(request, self.agent_or_404(request, agent_id))
 
     def sync(self, request: HttpRequest) -> HttpResponse:
         if not request.user.has_perm("agents.change_agent"):
@@ -266,6 +283,14 @@ class AgentAdmin(ModelAdmin):
 
     def _back(self, agent: Agent) -> HttpResponse:
         return redirect("admin:agents_agent_change", agent.pk)
+
+
+def offered() -> dict[str, Any]:
+    """Whether there is anything to sync with; else why not."""
+    return {
+        "may_sync": can(Ability.CATALOGUE),
+        "why_no_sync": "" if can(Ability.CATALOGUE) else WHY_NOT[Ability.CATALOGUE],
+    }
 
 
 def as_shown(agent: Any, codes: set[str]) -> tuple[dict[str, Any], list[Change]]:

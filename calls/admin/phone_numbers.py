@@ -21,8 +21,9 @@ from unfold.views import ChangeList
 
 from agents import readiness, sync
 from agents.models import PhoneNumber
+from agents.providers.abilities import WHY_NOT, Ability
 from agents.providers.base import ProviderError
-from agents.providers.registry import get_provider
+from agents.providers.registry import can, get_provider
 from callcenter.connections import hand_back
 from calls import dialer
 
@@ -41,6 +42,9 @@ class NumberChangeList(ChangeList):
             row.asks_us = bool(self.ours and readiness.same_address(row.inbound_webhook_url, self.ours))
         self.result_list = rows
         self.may_change = request.user.has_perm("agents.change_phonenumber")
+        self.may_sync = can(Ability.CATALOGUE)
+        self.why_no_sync = "" if self.may_sync else WHY_NOT[Ability.CATALOGUE]
+        self.may_ask_us = self.may_change and can(Ability.ASK_INBOUND)
 
 
 @admin.register(PhoneNumber)
@@ -102,8 +106,14 @@ class PhoneNumberAdmin(ModelAdmin):
         )
 
     def has_add_permission(self, request: HttpRequest) -> bool:
-        """Numbers are bought or brought at the phone company; a sync brings them here."""
-        return False
+        """Else numbers are bought or brought at the phone company; a sync brings them here."""
+        return bool(request.user.has_perm("agents.add_phonenumber")) and not can(Ability.CATALOGUE)
+
+    def get_fields(self, request: HttpRequest, obj: PhoneNumber | None = None) -> Sequence[str]:
+        return self.fields if obj is not None else ["number", "label", "line", "active"]
+
+    def get_readonly_fields(self, request: HttpRequest, obj: PhoneNumber | None = None) -> Sequence[str]:
+        return self.readonly_fields if obj is not None else []
 
     def has_delete_permission(self, request: HttpRequest, obj: PhoneNumber | None = None) -> bool:
         return False
