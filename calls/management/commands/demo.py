@@ -12,6 +12,7 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
+from agents.providers.registry import CONTRACTS
 from callcenter.demo import home as homes
 from callcenter.demo import run, scenes
 from callcenter.demo.home import HOME_VARIABLE, AlreadyRunning, Home, PortTaken
@@ -65,11 +66,20 @@ class Command(BaseCommand):
         smoke = options["smoke"]
         if smoke is not None and smoke < 1:
             raise CommandError("--smoke needs at least one call.")
-        home = homes.usual_home() if smoke is None else Home(Path(tempfile.mkdtemp(prefix="demo-smoke-")))
+        contract = os.environ.get("RETELL_CONTRACT", "") or "current"
+        if contract not in CONTRACTS:
+            raise CommandError(f"RETELL_CONTRACT must be one of: {', '.join(CONTRACTS)}.")
+        home = (
+            homes.usual_home(contract)
+            if smoke is None
+            else Home(Path(tempfile.mkdtemp(prefix="demo-smoke-")))
+        )
         home.prepare()
         port = options["port"] or (homes.free_port() if smoke is not None else _usual_port())
         try:
-            environment = homes.environment(home, port=port, sandbox_port=home.sandbox_port(), **_pace(smoke))
+            environment = homes.environment(
+                home, port=port, sandbox_port=home.sandbox_port(), contract=contract, **_pace(smoke)
+            )
         except PortTaken as error:
             if smoke is not None:
                 run.forget(home)
