@@ -64,5 +64,10 @@ def tell(topic: str) -> None:
 
     On SQLite nobody listens: its dialer looks into the same file often enough.
     """
-    if connection.vendor == "postgresql":
+    if connection.vendor != "postgresql":
+        return
+    if connection.in_atomic_block:
         transaction.on_commit(partial(_crier.tell, topic))
+    else:
+        # `on_commit` takes a connection from the pool only to find that there is no transaction.
+        _crier.tell(topic)
