@@ -16,6 +16,7 @@ everything = get_wsgi_application()
 
 from callcenter.checks import NotConfigured, refuse_without_settings  # noqa: E402  needs the apps loaded above
 from calls.lifecycle.inbox import open_group  # noqa: E402
+from calls.webhooks import door  # noqa: E402
 
 try:
     refuse_without_settings("web")
@@ -38,5 +39,7 @@ open_group()
 
 
 def application(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+    if door.answers(environ):
+        return door.application(environ, start_response)
     handler = webhooks if environ.get("PATH_INFO", "").startswith("/webhook/") else everything
     return handler(environ, start_response)

@@ -6,6 +6,7 @@ import json
 import time
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import timedelta
 from threading import Event
 from typing import Any
@@ -15,11 +16,13 @@ from django.conf import LazySettings
 from django.db import OperationalError
 from django.test import Client
 from django.utils import timezone
+from werkzeug.test import EnvironBuilder
 
 from agents.providers import retell_signature
 from calls import live
+from calls.lifecycle import NotStored
 from calls.models import LiveTranscript, SignatureRefusal, WebhookEvent
-from calls.webhooks import refusals
+from calls.webhooks import door, refusals
 from tests.conftest import API_KEY
 from tests.far_end import theirs
 from tests.webhook_receiver import eventually
@@ -29,6 +32,36 @@ DOOR = "/webhook/retell"
 BODY = json.dumps(
     {"event": "call_ended", "call": theirs("call_1") | {"transcript": "Agent: ¿Qué tal? 😀"}}
 ).encode()
+
+
+class AtTheDoor(Client):
+    """Asks as a web server does that serves `callcenter.wsgi`: most webhooks never come to the view."""
+
+    def generic(self, method: str, path: str, data: Any = b"", *args: Any, **extra: Any) -> Any:
+        headers = dict(extra.get("headers") or {})
+        kept: list[tuple[str, Any]] = []
+        asked = EnvironBuilder(path, method=method, data=data, headers=headers).get_environ()
+        if not door.answers(asked):
+            return super().generic(method, path, data, *args, **extra)
+        body = b"".join(door.application(asked, lambda status, told: kept.append((status, told))))
+        ((status, told),) = kept
+        return Told(body, int(status.split()[0]), dict(told))
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    content: bytes
+    status_code: int
+    headers: dict[str, str]
+
+    def json(self) -> Any:
+        return json.loads(self.content)
+
+
+@pytest.fixture(params=[Client, AtTheDoor], ids=["view", "door"])
+def client(request: pytest.FixtureRequest) -> Client:
+    made: Client = request.param()
+    return made
 
 
 def signed(body: bytes, *, key: str = API_KEY, age: timedelta = timedelta(0)) -> str:
@@ -190,3 +223,27 @@ def test_the_door_is_never_redirected(client: Client, settings: LazySettings) ->
 
 def test_other_methods_are_refused(client: Client) -> None:
     assert client.get(DOOR).status_code == 405
+
+
+def test_what_cannot_be_kept_is_sent_again(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    def away(*_: Any, **__: Any) -> None:
+        raise NotStored("the database answers nobody")
+
+    monkeypatch.setattr("calls.webhooks.retell.store_webhook", away)
+    answer = post(client, **{"x-retell-signature": signed(BODY)})
+    assert (answer.status_code, answer.headers["Retry-After"]) == (503, "5")
+
+
+def test_a_mistake_of_ours_at_the_door_loses_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: Any, **__: Any) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr("calls.webhooks.retell.store_webhook", broken)
+    assert post(AtTheDoor(), **{"x-retell-signature": signed(BODY)}).status_code == 503
+
+
+def test_a_body_of_unknown_length_is_left_to_the_view() -> None:
+    asked = EnvironBuilder(DOOR, method="POST", data=BODY).get_environ()
+    assert door.answers(asked)
+    del asked["CONTENT_LENGTH"]
+    assert not door.answers(asked)

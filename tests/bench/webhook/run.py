@@ -29,7 +29,7 @@ HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parents[2]))
 
 from agents.providers import retell_signature
-from tests.bench.machine import GRANIAN, KEY, WEB_PORT, Machine, a_machine, answers
+from tests.bench.machine import GRANIAN, KEY, WEB_PORT, Machine, a_machine, answers, processor_s
 
 WORDS = ["the", "people", "you", "that", "was", "with", "they", "have", "this", "from", "tomorrow", "perhaps"]
 
@@ -39,6 +39,8 @@ class Result:
     per_second: float
     p50_ms: float
     p99_ms: float
+    processor_ms: float
+    """Of the server's processes, an answer; the database's are not in it."""
 
 
 def bodies(count: int, dice: random.Random) -> Iterator[bytes]:
@@ -67,11 +69,12 @@ def write_signed(made: list[bytes], file: Path) -> None:
             out.write(retell_signature.sign(body, KEY, now=now).encode() + b"\t" + body + b"\n")
 
 
-def measure(machine: Machine, file: Path, seconds: int, connections: int) -> Result:
+def measure(machine: Machine, server: int, file: Path, seconds: int, connections: int) -> Result:
     for duration in (2, seconds):  # once to warm up
         with machine.connect() as connection:
             connection.execute("TRUNCATE calls_webhookevent")
             connection.execute("CHECKPOINT")
+        spent = processor_s(server)
         told = subprocess.run(
             ["wrk", "-t1", f"-c{connections}", f"-d{duration}s", "-s", str(HERE / "signed.lua"),
              f"http://127.0.0.1:{WEB_PORT}"],
@@ -85,7 +88,8 @@ def measure(machine: Machine, file: Path, seconds: int, connections: int) -> Res
     # What was under way when wrk stopped counting may be kept without having been counted.
     if refused or broken or not requests <= kept <= requests + connections:
         raise SystemExit(f"{requests} answered, {kept} kept, {refused} refused, {broken} broken:\n{told}")
-    return Result(requests / micros * 1e6, p50 / 1000, p99 / 1000)
+    spent = processor_s(server) - spent
+    return Result(requests / micros * 1e6, p50 / 1000, p99 / 1000, spent / requests * 1000)
 
 
 def main() -> None:
@@ -115,12 +119,13 @@ def main() -> None:
         for turn in range(asked.rounds):
             write_signed(made, file)
             for kind, measured in results.items():
-                with machine.running(commands[kind], answers(WEB_PORT)):
-                    measured.append(measure(machine, file, asked.seconds, asked.connections))
+                with machine.running(commands[kind], answers(WEB_PORT)) as server:
+                    measured.append(measure(machine, server, file, asked.seconds, asked.connections))
                 last = measured[-1]
                 print(
                     f"round {turn + 1}  {kind:<8} {last.per_second:7.0f}/s  "
-                    f"p50 {last.p50_ms:6.1f} ms  p99 {last.p99_ms:6.1f} ms",
+                    f"p50 {last.p50_ms:6.1f} ms  p99 {last.p99_ms:6.1f} ms  "
+                    f"processor {last.processor_ms:.2f} ms",
                     flush=True,
                 )
     print(f"\nmedians of {asked.rounds}, {asked.connections} connections")
@@ -129,7 +134,8 @@ def main() -> None:
     for kind, found in results.items():
         p99 = statistics.median(r.p99_ms for r in found)
         ratio = f"  {rates[kind] / base:.2f} x express" if base else ""
-        print(f"{kind:<8} {rates[kind]:7.0f}/s  p99 {p99:6.1f} ms{ratio}")
+        spent = statistics.median(r.processor_ms for r in found)
+        print(f"{kind:<8} {rates[kind]:7.0f}/s  p99 {p99:6.1f} ms  processor {spent:.2f} ms{ratio}")
 
 
 if __name__ == "__main__":
