@@ -79,8 +79,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         item.nodeid for item in items if item.path.parent.name == "browser" and not _drives(item)
     ]:
         raise pytest.UsageError(f"not marked as driving a browser: {', '.join(unmarked)}")
-    if os.environ.get("ONLY_WITH_DATABASE"):
-        others = [item for item in items if not _asks_a_database(item)]
+    if os.environ.get("EACH_ENGINE"):
+        others = [item for item in items if not _may_differ_by_engine(item)]
         config.hook.pytest_deselected(items=others)
         items[:] = [item for item in items if item not in others]
     for item in items:
@@ -96,8 +96,10 @@ def _drives(item: pytest.Item) -> bool:
     return item.get_closest_marker("browser") is not None
 
 
-def _asks_a_database(item: pytest.Item) -> bool:
-    """What asks none says the same on every engine: the gate runs it once."""
+def _may_differ_by_engine(item: pytest.Item) -> bool:
+    """What asks no database says the same on every engine: the gate runs it once."""
+    if item.get_closest_marker("one_engine"):
+        return False
     fixtures = {"db", "transactional_db", "live_server"} & set(getattr(item, "fixturenames", ()))
     return bool(fixtures) or item.get_closest_marker("django_db") is not None
 

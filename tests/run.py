@@ -4,7 +4,7 @@
     python tests/run.py ruff sqlite      only these
     python tests/run.py --list           their names
 
-A step that needs what this machine lacks (a PostgreSQL, Chromium, a second Python) is left out with its
+A step that needs what this machine lacks (a PostgreSQL, Chromium) is left out with its
 reason; with CI=true that is a failure. Ends with 0 only if every step that ran passed.
 """
 
@@ -30,7 +30,7 @@ PROGRAMS = Path(sys.executable).parent
 PYTHON = sys.executable
 CI = os.environ.get("CI", "").lower() in {"1", "true", "yes"}
 TEMPLATES = ["templates", "agents/sandbox/pages"]
-OTHER_PYTHON = "3.13"
+SECOND_PYTHON = "3.13"
 # The machine has other work too; two are measured to be the fastest on two cores.
 WORKERS = "2"
 
@@ -125,14 +125,16 @@ def sqlite() -> None:
     pytest_on_sqlite("-m", "not browser")
 
 
-def _postgresql(programs: Callable[[], Path]) -> None:
+def _postgresql(
+    programs: Callable[[], Path], marked: str = "not browser", python: str | Path = PYTHON
+) -> None:
     try:
         found = programs()
     except NoServer as reason:
         raise LeftOut(str(reason)) from reason
     with Cluster(found) as server:
-        # What asks no database has passed on SQLite.
-        pytest(server.url, "-m", "not browser", ONLY_WITH_DATABASE="1")
+        # What says the same on every engine has passed on SQLite.
+        pytest(server.url, "-m", marked, python=python, EACH_ENGINE="1")
 
 
 def wheel_postgresql() -> None:
@@ -140,7 +142,32 @@ def wheel_postgresql() -> None:
 
 
 def debian_postgresql() -> None:
-    _postgresql(debian_programs)
+    """With the second Python, in an environment made for it: two things in one run."""
+    second = _second_python()
+    if second is None:
+        _postgresql(debian_programs)
+        return
+    with tempfile.TemporaryDirectory(prefix="callcenter-") as folder:
+        run(second, "-m", "venv", folder)
+        inside = Path(folder) / "bin" / "python"
+        run(inside, "-m", "pip", "install", "-q", "--disable-pip-version-check", "-r", "requirements-dev.txt")
+        _postgresql(debian_programs, "not browser and not long", inside)
+
+
+def _second_python() -> str | Path | None:
+    """In the gate, and where there is one."""
+    if not CI:
+        return None
+    pyenv = Path(os.environ.get("PYENV_ROOT") or Path.home() / ".pyenv")
+    candidates = [
+        shutil.which(f"python{SECOND_PYTHON}"),
+        *pyenv.glob(f"versions/{SECOND_PYTHON}.*/bin/python"),
+    ]
+    for python in filter(None, candidates):
+        if subprocess.run([python, "-c", ""], capture_output=True, check=False).returncode == 0:
+            return python
+    print(f"There is no Python {SECOND_PYTHON} here.")
+    return None
 
 
 def browser() -> None:
@@ -159,25 +186,6 @@ def storm() -> None:
     run(PYTHON, "-m", "tests.storm", "--calls", "40", "--engine", "sqlite")
 
 
-def other_python() -> None:
-    """The suite on SQLite under a second Python, in an environment made for it."""
-    if not CI:
-        raise LeftOut("run where CI=true")
-    pyenv = Path(os.environ.get("PYENV_ROOT") or Path.home() / ".pyenv")
-    candidates = [shutil.which(f"python{OTHER_PYTHON}"), *pyenv.glob(f"versions/{OTHER_PYTHON}.*/bin/python")]
-    for python in filter(None, candidates):
-        if subprocess.run([python, "-c", ""], capture_output=True, check=False).returncode == 0:
-            break
-    else:
-        print(f"There is no Python {OTHER_PYTHON} here.")
-        return
-    with tempfile.TemporaryDirectory(prefix="callcenter-") as folder:
-        run(python, "-m", "venv", folder)
-        inside = Path(folder) / "bin" / "python"
-        run(inside, "-m", "pip", "install", "-q", "--disable-pip-version-check", "-r", "requirements-dev.txt")
-        pytest_on_sqlite("-m", "not browser and not long", python=inside)
-
-
 STEPS: dict[str, Callable[[], None]] = {
     "ruff": ruff,
     "mypy": mypy,
@@ -189,7 +197,6 @@ STEPS: dict[str, Callable[[], None]] = {
     "postgresql-15": debian_postgresql,
     "browser": browser,
     "storm": storm,
-    f"python-{OTHER_PYTHON}": other_python,
 }
 
 

@@ -94,6 +94,7 @@ def test_the_schema_is_there_without_a_key(client: Client) -> None:
 
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.long
+@pytest.mark.one_engine
 def test_schemathesis_finds_nothing(live_server: Any, around_the_clock: None, tmp_path: Path) -> None:
     """All its checks: no 5xx, nothing undocumented, valid data taken, invalid data refused."""
     _key, secret = make_key("schemathesis", ["read", "call"])

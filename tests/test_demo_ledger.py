@@ -24,6 +24,9 @@ from calls.models import Call, CallStatus, Transcript
 from tests import factories
 from tests.conftest import API_KEY
 
+# A demo always lives in SQLite.
+pytestmark = pytest.mark.one_engine
+
 INTERESTED = "+14155550101"
 Told = list[str]
 

@@ -38,6 +38,9 @@ from calls.models import (
     WebhookEvent,
 )
 
+# A demo always lives in SQLite.
+pytestmark = pytest.mark.one_engine
+
 EIGHT_HOURS = [datetime(2026, 11, 24, hour, 20, tzinfo=UTC) for hour in range(0, 24, 3)]
 MOMENT = datetime(2026, 11, 24, 15, 20, tzinfo=UTC)
 FICTION = (
