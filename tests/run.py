@@ -57,7 +57,8 @@ def clean_environment(**ours: str) -> dict[str, str]:
     """
     example = (ROOT / ".env.example").read_text()
     names = re.findall(r"^#?\s?([A-Z][A-Z0-9_]+)=", example, re.MULTILINE)
-    return {**os.environ, **dict.fromkeys(names, ""), **ours}
+    # Hundreds of processes are started: each would compile the product anew.
+    return {**os.environ, "PYTHONDONTWRITEBYTECODE": "", **dict.fromkeys(names, ""), **ours}
 
 
 def run(*command: str | Path, **variables: str) -> None:
