@@ -15,8 +15,11 @@ from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
+from django.db import OperationalError
 from django.test import Client
+from django_tasks_db.management.commands.db_worker import Command as TasksWorker
 
+from calls.management.commands import db_worker
 from calls.models import Lead, LeadExport, LeadImport, LeadPhone
 from calls.models.clock import ClockNow
 from calls.people import confirm, export_jobs, tasks
@@ -145,3 +148,23 @@ def test_an_export_whose_worker_is_killed_writes_every_lead_once(
     names = [row["name"] for row in csv.DictReader(io.StringIO(text))]
     assert names == [lead.name for lead in leads]
     assert len(names) > so_far
+
+
+def test_a_worker_goes_on_when_the_database_is_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+
+    def work(*_: Any, **__: Any) -> None:
+        asked.append("for a job")
+        signal.signal(signal.SIGTERM, lambda *_: None)
+        if len(asked) < 3:
+            raise OperationalError("server closed the connection unexpectedly")
+
+    before = signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGINT)
+    monkeypatch.setattr(db_worker, "AGAIN_S", 0.0)
+    monkeypatch.setattr(TasksWorker, "handle", work)
+    try:
+        db_worker.Command()._work()
+    finally:
+        signal.signal(signal.SIGTERM, before[0])
+        signal.signal(signal.SIGINT, before[1])
+    assert len(asked) == 3

@@ -1,14 +1,16 @@
 from __future__ import annotations
 
 import os
+import signal
 import socket
 import threading
+import time
 from argparse import ArgumentParser
 from typing import Any
 
 import structlog
 from django.conf import settings
-from django.db import DatabaseError, connection
+from django.db import DatabaseError, InterfaceError, OperationalError, connection
 from django.tasks import default_task_backend
 from django_tasks_db.management.commands.db_worker import Command as TasksWorker
 
@@ -21,6 +23,7 @@ log = structlog.get_logger(__name__)
 
 JOBS_AT_ONCE = 2
 """Processes of one Celery worker. Without Celery a worker does one job at a time."""
+AGAIN_S = 1.0
 
 
 class Command(TasksWorker):
@@ -44,9 +47,26 @@ class Command(TasksWorker):
                 backend: Any = default_task_backend
                 backend.work(at_once=JOBS_AT_ONCE, log_level=settings.LOG_LEVEL)
             else:
-                super().handle(*args, **options)
+                self._work(*args, **options)
         finally:
             stopping.set()
+
+    def _work(self, *args: Any, **options: Any) -> None:
+        """The library's worker ends when the database goes away while it asks for a job; ours asks again."""
+        while True:
+            try:
+                super().handle(*args, **options)
+            except (OperationalError, InterfaceError) as problem:
+                if signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
+                    raise  # told to end already: the library waits for a second signal with the default
+                log.warning("no jobs are done: the database is away", why=str(problem))
+                # Nothing is being done, so whoever ends us now need not wait.
+                signal.signal(signal.SIGTERM, signal.SIG_DFL)
+                signal.signal(signal.SIGINT, signal.default_int_handler)
+                connection.close()
+                time.sleep(AGAIN_S)
+            else:
+                return
 
 
 def _beat(stopping: threading.Event) -> None:
