@@ -57,6 +57,8 @@ def pytest_configure(config: pytest.Config) -> None:
     settings.RETELL_WEBHOOK_SECRETS = [WEBHOOK_SECRET]
     settings.RETELL_BASE_URL = NOBODY_THERE
     settings.PUBLIC_BASE_URL = "http://testserver"
+    # Each test's client would read all static files anew.
+    settings.WHITENOISE_AUTOREFRESH = True
     settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
     # How fast a test runs says how busy the machine is, and nothing about what it tests.
     hypothesis.settings.register_profile(

@@ -20,6 +20,7 @@ from agents.providers.base import (
 )
 from agents.providers.retell import RetellProvider
 from agents.providers.retell_reading import ENDINGS
+from tests.any_text import ANY_SIGN
 
 RETELL = RetellProvider(base_url="http://127.0.0.1:1", api_key="key_test")
 UUID = "8e3b7f2c-5f0e-4c39-9b1f-3c1d6f0a2b11"
@@ -239,8 +240,10 @@ def test_where_the_words_were_scrubbed_the_scrubbed_ones_are_read() -> None:
 
 
 JUNK = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=8),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(ANY_SIGN, max_size=8),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.text(ANY_SIGN, max_size=5), inner, max_size=3)
+    ),
     max_leaves=8,
 )
 

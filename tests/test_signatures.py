@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from agents.providers import retell_article_signature, retell_signature
 from agents.providers.base import BadSignature
 from calls.models import WebhookEvent
+from tests.any_text import ANY_SIGN
 from tests.conftest import API_KEY, WEBHOOK_SECRET
 from tests.far_end import theirs
 
@@ -164,8 +165,8 @@ class TestTheArticlesContract(SignatureCase):
 TestTodaysContract.other = TestTheArticlesContract
 
 JSON = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.text(),
-    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+    st.none() | st.booleans() | st.integers() | st.text(ANY_SIGN),
+    lambda inner: st.lists(inner) | st.dictionaries(st.text(ANY_SIGN), inner),
     max_leaves=20,
 )
 

@@ -6,16 +6,19 @@ import json
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any, NamedTuple, Self
+from typing import Any, Self
 
 
-class Received(NamedTuple):
+@dataclass(frozen=True)
+class Received:
     path: str
     body: bytes
     signature: str
 
-    @property
+    @cached_property
     def json(self) -> dict[str, Any]:
         return json.loads(self.body)
 
