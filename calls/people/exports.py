@@ -10,9 +10,6 @@ from typing import IO, Any
 
 from django.db.models import QuerySet
 from django.utils.translation import gettext as _
-from openpyxl import Workbook
-from openpyxl.cell import WriteOnlyCell
-from openpyxl.cell.cell import ILLEGAL_CHARACTERS_RE
 
 from agents import phone
 from calls.models import DoNotCall, Lead
@@ -92,20 +89,25 @@ def csv_lines(rows: Iterable[Sequence[str]]) -> Iterator[str]:
 
 def xlsx_file(rows: Iterable[Sequence[str]]) -> IO[bytes]:
     """A temporary file, rewound. Every cell is text: nothing in it is a formula or loses digits."""
+    # Every command and web process imports this file: only one that writes a workbook pays for its library.
+    from openpyxl import Workbook
+    from openpyxl.cell import WriteOnlyCell
+    from openpyxl.cell.cell import ILLEGAL_CHARACTERS_RE
+
     book = Workbook(write_only=True)
     sheet = book.create_sheet(title=_("Leads")[:31])
+
+    def text_cell(text: str) -> WriteOnlyCell:
+        cell = WriteOnlyCell(sheet, value=ILLEGAL_CHARACTERS_RE.sub("", text))
+        cell.data_type = "s"
+        return cell
+
     for row in rows:
-        sheet.append([_text_cell(sheet, cell) for cell in row])
+        sheet.append([text_cell(cell) for cell in row])
     file = TemporaryFile()  # noqa: SIM115  closed by the answer that streams it
     book.save(file)
     file.seek(0)
     return file
-
-
-def _text_cell(sheet: Any, text: str) -> Any:
-    cell = WriteOnlyCell(sheet, value=ILLEGAL_CHARACTERS_RE.sub("", text))
-    cell.data_type = "s"
-    return cell
 
 
 def refused_rows(refused: Sequence[dict[str, Any]]) -> Iterator[list[str]]:
