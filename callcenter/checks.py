@@ -38,7 +38,7 @@ def missing_settings() -> list[str]:
         "RETELL_API_KEY": settings.RETELL_API_KEY,
         "RETELL_WEBHOOK_SECRET": settings.RETELL_WEBHOOK_SECRETS,
         "TWILIO_ACCOUNT_SID": settings.TWILIO_ACCOUNT_SID,
-        "TWILIO_AUTH_TOKEN": settings.TWILIO_AUTH_TOKEN,
+        "TWILIO_AUTH_TOKEN": settings.TWILIO_AUTH_TOKENS,
     }
     needed = (*NEEDED, *NEEDED_BY_CONTRACT.get(settings.RETELL_CONTRACT, ()))
     return [name for name in needed if not given[name]]
@@ -185,6 +185,38 @@ RULES: list[Rule] = [
         29,
     ),
     (
+        "TWILIO_ACCOUNT_SID",
+        lambda value: not value or re.fullmatch(r"AC[0-9a-f]{32}", value) is not None,
+        "is not the SID of an account",
+        "AC and 32 hex digits, as Twilio's console shows it; not the SID of an API key (SK).",
+        30,
+    ),
+    (
+        "TWILIO_AUTH_TOKENS",
+        lambda value: len(value) <= 2,
+        "holds more than two tokens",
+        "TWILIO_AUTH_TOKEN takes one token, or two with a comma between while they are being rotated: the "
+        "one "
+        "we ask with first.",
+        31,
+    ),
+    (
+        "TWILIO_SHARED_KEYS",
+        lambda value: len(value) <= 2 and all(re.fullmatch(r"[^:=\s]+:\S+", key) for key in value),
+        "is not a key's id and its secret",
+        "TWILIO_SHARED_KEY takes ID:SECRET, or two with a comma between while they are being rotated.",
+        32,
+    ),
+    (
+        "TWILIO_BASE_URL",
+        lambda value: (
+            not value or (urlsplit(value).scheme in {"http", "https"} and bool(urlsplit(value).netloc))
+        ),
+        "is not an address",
+        "Leave it out for Twilio itself; the sandbox's is http://127.0.0.1:PORT.",
+        33,
+    ),
+    (
         "LOG_LEVEL",
         lambda value: value in {"DEBUG", "INFO", "WARNING", "ERROR"},
         "is not a log level",
@@ -233,7 +265,7 @@ RULES: list[Rule] = [
 
 @register("environment")
 def environment_values(app_configs: Apps, **_: Any) -> list[CheckMessage]:
-    """E010 a value that cannot be read at all; E011-E029 a value that can be read and is wrong."""
+    """E010 a value that cannot be read at all; E011-E033 a value that can be read and is wrong."""
     found: list[CheckMessage] = [
         _wrong(name, f"cannot be read: “{raw}”", "A number, or true or false, as .env.example shows.", 10)
         for name, raw in environment.UNREADABLE.items()

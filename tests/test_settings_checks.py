@@ -61,6 +61,10 @@ WRONG_VALUES: list[tuple[str, str, Any]] = [
     ("E027", "DAILY_CALL_CAP", 0),
     ("E028", "RECORDINGS", "cassette"),
     ("E029", "RETELL_WEBHOOK_SECRETS", ["one", "two", "three"]),
+    ("E030", "TWILIO_ACCOUNT_SID", "SK" + "0" * 32),
+    ("E031", "TWILIO_AUTH_TOKENS", ["one", "two", "three"]),
+    ("E032", "TWILIO_SHARED_KEYS", ["secret-without-an-id"]),
+    ("E033", "TWILIO_BASE_URL", "api.twilio.com"),
 ]
 RIGHT_VALUES: list[tuple[str, Any]] = [
     ("CALLING_HOURS", "00:00-24:00"),

@@ -144,10 +144,12 @@ class HttpClient:
         base_url: str,
         *,
         headers: Mapping[str, str],
+        content_type: str = "application/json",
         transport: httpx.BaseTransport | None = None,
         ask_deadline_s: float = ASK_DEADLINE_S,
     ) -> None:
         self._ask_deadline_s = ask_deadline_s
+        self._content_type = content_type
         self._client = httpx.Client(
             base_url=base_url,
             headers={"User-Agent": USER_AGENT, "Accept": "application/json", **headers},
@@ -184,7 +186,7 @@ class HttpClient:
                 path,
                 content=body,
                 params=params,
-                headers={"Content-Type": "application/json"} if body is not None else None,
+                headers={"Content-Type": self._content_type} if body is not None else None,
                 timeout=httpx.Timeout(
                     connect=min(CONNECT_S, left),
                     pool=min(POOL_S, left),
