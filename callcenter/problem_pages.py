@@ -7,7 +7,7 @@ from django.views import defaults
 
 from calls.api import problems
 
-API = "/api/"
+API = ("/api/", "/initiate-call")
 
 
 def server_error(request: HttpRequest) -> HttpResponse:

@@ -51,6 +51,19 @@ def test_eight_different_keys_at_once_are_one_call_asked_for_eight_times(api: ht
     assert CallRequest.objects.count() == 8
 
 
+def test_one_unknown_number_asked_for_eight_times_at_once_is_one_lead_and_one_call(
+    api: httpx.Client, live_server: Any
+) -> None:
+    factories.make_agent()
+    answers = at_once(
+        8, lambda: api.post(f"{live_server.url}/initiate-call", json={"to_number": "+14155550142"})
+    )
+    assert [answer.status_code for answer in answers] == [200] * 8, [answer.text for answer in answers]
+    assert len({answer.json()["call_id"] for answer in answers}) == 1
+    assert (Lead.objects.count(), Call.objects.count(), CallRequest.objects.count()) == (1, 1, 8)
+    assert Call.objects.get().lead == Lead.objects.get()
+
+
 def test_one_external_id_sent_eight_times_at_once_is_one_lead(api: httpx.Client) -> None:
     body = {"name": "Ada Sample", "phone": "+14155550142", "external_id": "crm-1"}
     answers = at_once(8, lambda: api.post("/leads/", json=body))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -11,7 +11,7 @@ from django.http import HttpResponse
 from django.utils import timezone
 from django.utils.translation import gettext as _
 from django_filters import ChoiceFilter
-from drf_spectacular.utils import OpenApiParameter, extend_schema, extend_schema_view
+from drf_spectacular.utils import extend_schema, extend_schema_view
 from rest_framework import generics
 from rest_framework.exceptions import NotFound
 from rest_framework.request import Request
@@ -104,14 +104,7 @@ class Calls(CallDoor, generics.ListAPIView[Call]):
         ),
         request=CallBody,
         responses={201: CallSerializer, 200: CallSerializer},
-        parameters=[
-            OpenApiParameter(
-                idempotency.HEADER,
-                {"type": "string", "pattern": "^[ -~]*$", "maxLength": idempotency.LONGEST},
-                OpenApiParameter.HEADER,
-                description="The same key and body again: the same status code, the call as it is now.",
-            )
-        ],
+        parameters=[idempotency.PARAMETER],
     )
     def post(self, request: Request) -> HttpResponse:
         key = idempotency.key_of(request)
@@ -193,8 +186,8 @@ def ask(given: dict[str, Any], *, caller: ApiCaller, now: datetime) -> Answer:
     due_at = given.get("due_at")
     if due_at is not None and due_at > now + LATEST_DUE:
         return _refused([Reason(code="due_too_late", text=_("At most a year ahead."), source="due_at")])
-    try:
-        asked = dialer.ask(
+    return answer_to(
+        lambda: dialer.ask(
             lead=lead,
             agent=agent,
             by=caller.owner,
@@ -207,6 +200,13 @@ def ask(given: dict[str, Any], *, caller: ApiCaller, now: datetime) -> Answer:
             not_after=given.get("not_after"),
             wait_for_stop=False,
         )
+    )
+
+
+def answer_to(asking: Callable[[], dialer.Asked]) -> Answer:
+    """201, 200 for an adopted call, or the problem with every reason. Raises Stopped."""
+    try:
+        asked = asking()
     except dialer.CallingStopped as stopped:
         # Raised, so that the Idempotency-Key is free again: asked once more when calling goes on, it acts.
         raise Stopped(str(stopped)) from stopped
@@ -223,6 +223,8 @@ def ask(given: dict[str, Any], *, caller: ApiCaller, now: datetime) -> Answer:
         return _refused(never.reasons)
     except dialer.NoCallerId as none:
         return _refused([Reason(code="no_caller_id", text=str(none), source="from_number")])
+    except dialer.NoAgent as none:
+        return _refused([Reason(code="no_agent", text=str(none), source="assistant_id")])
     except dialer.BadRequest as wrong:
         return _refused([Reason(code="expires_before_due", text=str(wrong), source="not_after")])
     return Answer(200 if asked.adopted else 201, asked.call)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -18,8 +19,11 @@ from agents import phone
 
 PHONE_COMPONENT = "PhoneNumber"
 ZONE_COMPONENT = "TimeZone"
+ANYTHING_COMPONENT = "Anything"
 ANY_TEXT = r"^[^\x00]*$"
 LARGEST_ID = 2**63 - 1
+LARGEST_METADATA = 50_000
+"""As much as Retell takes."""
 FIRST = datetime(1, 1, 1, tzinfo=UTC)
 LAST = datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC)
 WITH_OFFSET = re.compile(r"T\d{2}:\d{2}.*(Z|[+-]\d{2}:?\d{2})$", re.IGNORECASE)
@@ -87,6 +91,22 @@ class Phone(Text):
             raise serializers.ValidationError(problem.messages, code=problem.code) from problem
 
 
+class E164(Phone):
+    """A number as it goes out: E.164 and no other spelling."""
+
+    default_error_messages = {
+        "not_e164": _(
+            "“{given}” is not in E.164. Write a “+”, the country code and the number: 7 to 15 digits, the "
+            "first not 0, and nothing between them, as in +14155550101 ({rule})."
+        )
+    }
+
+    def to_internal_value(self, data: Any) -> str:
+        if isinstance(data, str) and not phone.is_e164(data):
+            self.fail("not_e164", given=data[:40], rule=phone.E164.pattern)
+        return super().to_internal_value(data)
+
+
 @lru_cache(maxsize=1)
 def zones_by_folded_name() -> dict[str, str]:
     return {name.casefold(): name for name in sorted(available_timezones()) if name != "localtime"}
@@ -122,6 +142,15 @@ class Id(serializers.Field[int, Any, int, Any]):
         if isinstance(data, bool) or not whole:
             self.fail("invalid")
         return int(data)
+
+
+class Flag(serializers.BooleanField):
+    """true or false, not a text or a number that may mean it."""
+
+    def to_internal_value(self, data: Any) -> bool:
+        if not isinstance(data, bool):
+            self.fail("invalid", input=data)
+        return data
 
 
 def in_utc(moment: datetime) -> datetime:
@@ -195,6 +224,40 @@ class Variables(CustomFields):
         for name, value in found.items():
             if not isinstance(value, str):
                 self.fail("nested", name=name)
+        return found
+
+
+ANYTHING: dict[str, Any] = {
+    "description": "Any JSON.",
+    "anyOf": [
+        {"type": "string", "pattern": ANY_TEXT},
+        {"type": ["number", "boolean", "null"]},
+        {"type": "array", "items": {"$ref": f"#/components/schemas/{ANYTHING_COMPONENT}"}, "maxItems": 100},
+        {
+            "type": "object",
+            "additionalProperties": {"$ref": f"#/components/schemas/{ANYTHING_COMPONENT}"},
+            "propertyNames": {"pattern": ANY_TEXT},
+        },
+    ],
+}
+
+
+@extend_schema_field(
+    {
+        "type": "object",
+        "additionalProperties": {"$ref": f"#/components/schemas/{ANYTHING_COMPONENT}"},
+        "propertyNames": {"pattern": ANY_TEXT},
+    }
+)
+class Metadata(serializers.DictField):
+    """Any JSON object that the phone company gives back with each of its events."""
+
+    default_error_messages = {"too_large": _("At most {most} bytes as JSON.")}
+
+    def to_internal_value(self, data: Any) -> dict[str, Any]:
+        found: dict[str, Any] = super().to_internal_value(data)
+        if len(json.dumps(found).encode()) > LARGEST_METADATA:
+            self.fail("too_large", most=LARGEST_METADATA)
         return found
 
 

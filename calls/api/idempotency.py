@@ -10,6 +10,7 @@ from typing import Any
 
 from django.db import IntegrityError, transaction
 from django.utils.translation import gettext as _
+from drf_spectacular.utils import OpenApiParameter
 from rest_framework.exceptions import ValidationError
 from rest_framework.request import Request
 
@@ -20,6 +21,12 @@ from calls.models.access import IdempotentRequest
 HEADER = "Idempotency-Key"
 LONGEST = 200
 NOT_ANSWERED = 0
+PARAMETER = OpenApiParameter(
+    HEADER,
+    {"type": "string", "pattern": "^[ -~]*$", "maxLength": LONGEST},
+    OpenApiParameter.HEADER,
+    description="The same key and body again: the same status code, the call as it is now.",
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@
 
 `type, title, status, detail, code` always; `reasons` [{code, detail, until}] when a rule said no;
 `errors` {field: [{code, detail}]} when the request itself is wrong; `call` the id of a call in the way;
+`place` in the queue (1: next) where every line is in use and the request must not wait;
 `request_id` when the fault is ours (5xx): the same as in the log line, and as the caller's X-Request-ID.
 """
 
@@ -46,6 +47,27 @@ class Stopped(APIException):
     default_code = "calling_stopped"
 
 
+class NotNow(APIException):
+    """What is asked for cannot be done at this moment; `wait_s` seconds later it may be."""
+
+    status_code = HTTPStatus.SERVICE_UNAVAILABLE
+    place: int | None = None
+
+    def __init__(self, detail: str, code: str, *, wait_s: float) -> None:
+        super().__init__(detail, code)
+        self.wait = wait_s
+
+
+class Full(NotNow):
+    """Every line is in use."""
+
+    status_code = HTTPStatus.TOO_MANY_REQUESTS
+
+    def __init__(self, detail: str, *, place: int, wait_s: float) -> None:
+        super().__init__(detail, "no_free_line", wait_s=wait_s)
+        self.place = place
+
+
 class LengthRequired(APIException):
     status_code = HTTPStatus.LENGTH_REQUIRED
     default_code = "length_required"
@@ -64,6 +86,7 @@ def problem_body(
     reasons: Iterable[Reason] = (),
     errors: Mapping[str, list[dict[str, str]]] | None = None,
     call: str = "",
+    place: int | None = None,
     request_id: str = "",
 ) -> dict[str, Any]:
     body: dict[str, Any] = {
@@ -87,6 +110,8 @@ def problem_body(
         body["errors"] = errors
     if call:
         body["call"] = call
+    if place is not None:
+        body["place"] = place
     if request_id:
         body["request_id"] = request_id
     return body
@@ -126,7 +151,7 @@ def problem_response(error: Exception, context: Mapping[str, Any]) -> JsonRespon
     headers = {}
     if isinstance(error, (exceptions.NotAuthenticated, exceptions.AuthenticationFailed)):
         headers["WWW-Authenticate"] = getattr(error, "auth_header", None) or "Bearer"
-    if isinstance(error, exceptions.Throttled):
+    if isinstance(error, (exceptions.Throttled, NotNow)):
         headers["Retry-After"] = str(max(1, math.ceil(getattr(error, "wait", None) or 0)))
     return answer(_body_of(error), headers=headers)
 
@@ -164,7 +189,8 @@ def _body_of(error: APIException) -> dict[str, Any]:
             detail = f"{first[0]}: {first[1][0]['detail']}"
         return problem_body(error.status_code, "invalid", detail, errors=errors)
     if isinstance(error.detail, ErrorDetail):
-        return problem_body(error.status_code, str(error.detail.code), str(error.detail))
+        place = getattr(error, "place", None)
+        return problem_body(error.status_code, str(error.detail.code), str(error.detail), place=place)
     return problem_body(
         error.status_code, error.default_code, str(error.detail), errors=_by_field(error.detail)
     )

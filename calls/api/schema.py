@@ -37,6 +37,7 @@ PROBLEM = {
             "additionalProperties": {"type": "array", "items": FIELD_ERROR},
         },
         "call": {"type": "string", "format": "uuid", "description": "The call in the way."},
+        "place": {"type": "integer", "minimum": 1, "description": "In the queue; 1: the next."},
         "request_id": {"type": "string", "description": "Of a 5xx: tell it whoever reads the log."},
     },
     "examples": [
@@ -83,6 +84,7 @@ def complete(result: dict[str, Any], generator: Any, request: Any, public: bool)
         "pattern": fields.phone_pattern(),
         "examples": ["+14155550101"],
     }
+    schemas[fields.ANYTHING_COMPONENT] = fields.ANYTHING
     schemas[fields.ZONE_COMPONENT] = {
         "type": "string",
         "description": "A name of the time zone database.",

@@ -21,6 +21,7 @@ from calls.dialer.batches import cancel_rest, open_batch, progress, start_batch,
 from calls.dialer.breaker import lines_said
 from calls.dialer.counting import Tally
 from calls.dialer.gate import SILENT_AFTER, alive, beat
+from calls.dialer.initiate import Full, NoAgent, NotNow, Wanted, initiate
 from calls.dialer.judge import NothingToDecide, judge
 from calls.dialer.promises import drop_promise, promise
 from calls.dialer.stops import (
@@ -44,9 +45,12 @@ __all__ = [
     "BadRequest",
     "CallingStopped",
     "Desk",
+    "Full",
     "Left",
+    "NoAgent",
     "NoCallerId",
     "NotAllowed",
+    "NotNow",
     "NothingToDecide",
     "OnThePhone",
     "Room",
@@ -54,6 +58,7 @@ __all__ = [
     "Tally",
     "Target",
     "Waiting",
+    "Wanted",
     "account_fine",
     "account_state",
     "alive",
@@ -71,6 +76,7 @@ __all__ = [
     "hang_up",
     "hang_up_left",
     "in_force",
+    "initiate",
     "judge",
     "lead_variables",
     "left",

@@ -236,7 +236,7 @@ def lead_variables(lead: Lead | None) -> dict[str, str]:
     )
     known = {
         "first_name": lead.first_name,
-        "name": lead.name,
+        "name": lead.spoken_name,
         "company": lead.company,
         "time_zone": lead.time_zone,
         "reason_we_called": lead.reason,

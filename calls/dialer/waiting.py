@@ -114,7 +114,7 @@ def waiting(call: Call, *, now: datetime, desk: Desk | None = None, place: bool 
     reason = _reason(call, desk)
     if not place or reason.until is not None or reason.code in ("stopped", "no_dialer", "account_problem"):
         return reason
-    ahead = _ahead(call, now)
+    ahead = ahead_of(call, now)
     pace = expecting.calls_per_second(most=desk.room.most)
     return Waiting(reason.code, reason.text, None, ahead + 1, now + timedelta(seconds=ahead / pace))
 
@@ -184,7 +184,8 @@ def _due_later(call: Call, now: datetime) -> Waiting:
     return Waiting("due_later", _("%(when)s there, as asked.") % {"when": when}, call.due_at)
 
 
-def _ahead(call: Call, now: datetime) -> int:
+def ahead_of(call: Call, now: datetime) -> int:
+    """How many that are due go out before this one on its line."""
     return (
         Call.objects.due(now)
         .filter(line=call.line)

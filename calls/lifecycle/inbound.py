@@ -163,7 +163,7 @@ def _context(caller: Caller) -> dict[str, str]:
     promise = CallBack.objects.filter(lead=lead, state=CallBackState.OPEN).order_by("due_at").first()
     return {
         "caller_known": "true",
-        "name": lead.name,
+        "name": lead.spoken_name,
         "first_name": lead.first_name,
         "company": lead.company,
         "time_zone": lead.time_zone,

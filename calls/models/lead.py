@@ -136,8 +136,13 @@ class Lead(models.Model):
         return self.name
 
     @property
+    def spoken_name(self) -> str:
+        """'' where nobody knows it and a telephone number stands in its place."""
+        return self.name if any(sign.isalpha() for sign in self.name) else ""
+
+    @property
     def first_name(self) -> str:
-        return self.name.split()[0] if self.name.split() else ""
+        return next(iter(self.spoken_name.split()), "")
 
 
 class PhoneKind(models.TextChoices):
