@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from django.core.validators import RegexValidator
+from django.core.validators import MaxValueValidator, RegexValidator
 from django.db import models
 from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
@@ -10,6 +10,7 @@ from django.utils.translation import gettext_lazy as _
 from agents import phone
 from agents.providers.registry import choices as provider_choices
 
+LONGEST_CONFIRMATION_MS = 2000
 E164_PATTERN = r"^\+[1-9][0-9]{6,14}$"
 
 
@@ -99,6 +100,15 @@ class Agent(models.Model):
     max_concurrent_calls = models.PositiveIntegerField(
         _("calls at once"), null=True, blank=True, help_text=_("Empty: only the account's limit counts.")
     )
+    confirm_interruption_ms = models.PositiveIntegerField(
+        _("wait before it is interrupted (ms)"),
+        default=0,
+        help_text=_(
+            "0: it stops as soon as the person makes a sound. With 300 it goes on unless words are heard, so "
+            "that a barking dog or a short “yes” does not stop it. At most 2000."
+        ),
+        validators=[MaxValueValidator(LONGEST_CONFIRMATION_MS)],
+    )
     active = models.BooleanField(_("may call"), default=True)
     paused_reason = models.CharField(_("why it may not call"), max_length=300, blank=True)
     analysis_fields = models.JSONField(_("analysis fields"), default=list, blank=True)
@@ -128,6 +138,10 @@ class Agent(models.Model):
             models.CheckConstraint(
                 condition=Q(max_concurrent_calls__isnull=True) | Q(max_concurrent_calls__gte=1),
                 name="agent_limit_is_at_least_one",
+            ),
+            models.CheckConstraint(
+                condition=Q(confirm_interruption_ms__lte=LONGEST_CONFIRMATION_MS),
+                name="confirmation_is_at_most_two_seconds",
             ),
         ]
 

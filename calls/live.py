@@ -1,5 +1,7 @@
 """What is being said right now. Not a fact: the newest is kept per call, for a day.
 
+Where it is for us to stop an AI agent that is interrupted, `calls.barge_in` hears of it from here.
+
 Nothing waits for it: a request hands it over and one thread a process writes what it finds. While the
 database is away the newest of each call waits in memory, and no request holds a thread of the web server.
 """
@@ -15,10 +17,15 @@ from typing import Any
 
 import structlog
 from django.db import DatabaseError, connection, transaction
+from django.db.models import CharField
 
+from agents.providers.abilities import Ability
 from agents.providers.live import LiveEvent, LiveKind
+from agents.providers.registry import can
+from calls import barge_in
 from calls.lifecycle.derive import turns_as_json
 from calls.models import Call, CallStatus, LiveTranscript, Speaking
+from calls.models.prepared import Given, PreparedSelect
 
 log = structlog.get_logger(__name__)
 
@@ -40,6 +47,8 @@ class Heard:
 
 _lock = threading.Lock()
 _heard: dict[str, list[Heard]] = {}
+_being_kept: list[Heard] = []
+"""Taken from there by the writer, and not yet committed."""
 _writer = ThreadPoolExecutor(max_workers=1, thread_name_prefix="live")
 _writing: Future[None] | None = None
 
@@ -56,6 +65,27 @@ def hear(event: LiveEvent, *, now: datetime) -> None:
             del _heard[next(iter(_heard))]
         if _writing is None or _writing.done():
             _writing = _writer.submit(_write)
+    if can(Ability.BARGE_IN):
+        barge_in.hear(event, now=now, known=as_heard)
+
+
+AS_KEPT = PreparedSelect(
+    lambda: LiveTranscript.objects.filter(provider_call_id=Given("provider_call_id", CharField()))
+)
+
+
+def as_heard(provider_call_id: str) -> LiveTranscript:
+    """What is known at this moment, with what this process has not yet written. Not to be saved."""
+    with _lock:
+        waiting = [each for each in _being_kept if each.event.provider_call_id == provider_call_id]
+        waiting += _heard.get(provider_call_id, ())
+    try:
+        row = AS_KEPT.get(provider_call_id=provider_call_id)
+    except LiveTranscript.DoesNotExist:
+        row = LiveTranscript(provider_call_id=provider_call_id, turns=[])
+    for heard in waiting:
+        _happened(row, heard.event)
+    return row
 
 
 def _add(waiting: list[Heard], heard: Heard) -> None:
@@ -85,12 +115,14 @@ def _write() -> None:
 
 
 def _next() -> list[Heard] | None:
-    global _writing
+    global _writing, _being_kept
     with _lock:
+        _being_kept = []
         if not _heard:
             _writing = None
             return None
-        return _heard.pop(next(iter(_heard)))
+        _being_kept = _heard.pop(next(iter(_heard)))
+        return _being_kept
 
 
 def _keep(waiting: list[Heard]) -> None:
@@ -106,7 +138,11 @@ def _keep(waiting: list[Heard]) -> None:
             _happened(row, heard.event)
             row.call_uuid = _as_uuid(heard.event.call_uuid) or row.call_uuid
             row.received_at = heard.received_at
-        row.save(update_fields=["call_uuid", "turns", "speaking", "utterance_id", "told_at", "received_at"])
+        row.save(
+            update_fields=[
+                "call_uuid", "turns", "speaking", "agent_speaks", "utterance_id", "told_at", "received_at",
+            ]
+        )  # fmt: skip
 
 
 def _happened(row: LiveTranscript, event: LiveEvent) -> None:
@@ -120,13 +156,18 @@ def _happened(row: LiveTranscript, event: LiveEvent) -> None:
     if overtaken:
         return
     row.told_at = event.at or row.told_at
-    row.utterance_id = (event.utterance_id or row.utterance_id)[:120]
+    # An utterance that is named for the first time runs, although nobody has told us that it began.
+    unheard = event.utterance_id[:120] not in ("", row.utterance_id)
+    row.utterance_id = event.utterance_id[:120] or row.utterance_id
     if event.kind is LiveKind.PERSON_SPEAKS:
         row.speaking = Speaking.PERSON
+        row.agent_speaks = row.agent_speaks or unheard
     elif event.kind is LiveKind.AGENT_SPEAKS:
         row.speaking = Speaking.AGENT
-    elif event.kind is LiveKind.AGENT_SILENT and row.speaking == Speaking.AGENT:
-        row.speaking = ""
+        row.agent_speaks = True
+    elif event.kind is LiveKind.AGENT_SILENT:
+        row.speaking = "" if row.speaking == Speaking.AGENT else row.speaking
+        row.agent_speaks = False
 
 
 def grown(turns: Turns, event: LiveEvent, *, overtaken: bool) -> Turns:

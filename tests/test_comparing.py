@@ -15,7 +15,7 @@ from django.test import Client
 from django.utils import timezone
 
 from agents.phone import pretty
-from agents.providers.abilities import EVERYTHING_BUT_CREATING
+from agents.providers.abilities import TODAYS
 from agents.providers.base import CallFacts, NotFound, Page, PlaceOrder, Report, Stage, Unclear
 from agents.providers.registry import get_provider
 from agents.sandbox.seeds import NUMBERS
@@ -126,7 +126,7 @@ def listed(n: int, **fields: Any) -> Report:
 class Company:
     """A phone company with three pages of somebody else's calls, that fails where it is told to."""
 
-    abilities = EVERYTHING_BUT_CREATING
+    abilities = TODAYS
 
     def __init__(self) -> None:
         self.asked: list[Any] = []

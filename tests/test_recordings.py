@@ -12,7 +12,7 @@ from django.conf import LazySettings
 from django.contrib.auth.models import User
 from django.test import Client
 
-from agents.providers.abilities import EVERYTHING_BUT_CREATING
+from agents.providers.abilities import TODAYS
 from agents.providers.base import CallFacts, NotFound, NotSent, PlaceOrder, Report, Stage
 from agents.providers.registry import get_provider
 from agents.sandbox.seeds import NUMBERS
@@ -32,7 +32,7 @@ URL = "https://storage.example.com/rec.mp3?Signature=secret"
 class PhoneCompany:
     """Knows one thing of a call: where its recording is."""
 
-    abilities = EVERYTHING_BUT_CREATING
+    abilities = TODAYS
 
     def __init__(self, answer: str | Exception | None = URL) -> None:
         self.answer = answer

@@ -29,6 +29,7 @@ from calls.models import (
     DailyCap,
     Direction,
     Gate,
+    Interruption,
     Lead,
     LeadExport,
     LeadExportPart,
@@ -91,6 +92,10 @@ def make_adoption(**fields: Any) -> Adoption:
     return Adoption.objects.create(
         **{"cause": "restored", "asked_at": now, "since": now, "next_try_at": now, **fields}
     )
+
+
+def make_interruption(**fields: Any) -> Interruption:
+    return Interruption.objects.create(**{"utterance_id": "utt_1", "began_at": timezone.now(), **fields})
 
 
 def make_stop(**fields: Any) -> Stop:
@@ -170,6 +175,10 @@ REFUSED: list[tuple[str, Callable[[], object]]] = [
     ("call_has_an_outcome_exactly_when_ended", lambda: change(make_call("placed"), status="ended")),
     ("call_duration_is_not_negative", lambda: change(make_call("ended"), duration_ms=-1)),
     ("call_cost_is_not_negative", lambda: change(make_call("ended"), cost_micros=-1)),
+    (
+        "one_cancellation_a_turn",
+        lambda: twice(make_interruption, call=make_call("in_progress")),
+    ),
     ("outbound_call_has_a_due_time", lambda: change(make_call(), due_at=None)),
     ("dialing_call_has_a_token_and_a_lease", lambda: change(make_call("dialing"), place_token=None)),
     ("dialing_call_has_a_token_and_a_lease", lambda: change(make_call("dialing"), lease_until=None)),
@@ -244,6 +253,7 @@ REFUSED: list[tuple[str, Callable[[], object]]] = [
     ("agents_phonenumber.number", lambda: twice(make_number, number=NUMBER)),
     ("one_row_per_provider_agent", lambda: twice(make_agent, provider_agent_id="agent_1")),
     ("agent_limit_is_at_least_one", lambda: make_agent(max_concurrent_calls=0)),
+    ("confirmation_is_at_most_two_seconds", lambda: make_agent(confirm_interruption_ms=2001)),
 ]
 
 NUMBERS: list[tuple[str, Callable[[str], object]]] = [

@@ -14,6 +14,8 @@ class Ability(enum.StrEnum):
     HANG_UP = "hang_up"
     STEER = "steer"
     """Say something to the agent of a call that is on."""
+    BARGE_IN = "barge_in"
+    """Leave it to us to stop the agent when the person speaks."""
     CATALOGUE = "catalogue"
     """List agents and numbers, and change them."""
     CREATE_AGENT = "create_agent"
@@ -23,7 +25,7 @@ class Ability(enum.StrEnum):
     """Ask us who is calling when one of our numbers rings."""
 
 
-EVERYTHING_BUT_CREATING = frozenset(Ability) - {Ability.CREATE_AGENT}
+TODAYS = frozenset(Ability) - {Ability.CREATE_AGENT, Ability.BARGE_IN}
 
 WHY_NOT: dict[Ability, Promise] = {
     Ability.LOOK_UP: _(
@@ -35,6 +37,9 @@ WHY_NOT: dict[Ability, Promise] = {
         "the call goes on until the person or the AI agent ends it."
     ),
     Ability.STEER: _("Retell, as this site is set up to speak to it, takes no word into a call that is on."),
+    Ability.BARGE_IN: _(
+        "Retell stops the AI agent by itself when the person speaks; how easily is set with the AI agent."
+    ),
     Ability.CATALOGUE: _(
         "Retell, as this site is set up to speak to it, does not list AI agents and phone "
         "numbers, so there is nothing to sync: AI agents are created from here, and the number to call from "

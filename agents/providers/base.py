@@ -379,6 +379,10 @@ class Provider(ABC):
     ) -> None: ...
 
     @abstractmethod
+    def stop_utterance(self, provider_call_id: str, utterance_id: str) -> None:
+        """The agent stops saying that, and listens. Worthless when late: given up after two seconds."""
+
+    @abstractmethod
     def list_agents(self) -> list[AgentProfile]: ...
 
     @abstractmethod

@@ -19,7 +19,7 @@ from django.utils.translation import gettext as _
 from agents.providers import retell_agents as catalogue
 from agents.providers import retell_reading as reading
 from agents.providers import retell_signature as signatures
-from agents.providers.abilities import EVERYTHING_BUT_CREATING, Ability
+from agents.providers.abilities import TODAYS, Ability
 from agents.providers.base import (
     Accepted,
     Account,
@@ -72,7 +72,7 @@ class RetellProvider(Provider):
     idempotent: ClassVar[bool] = True
     signature_header: ClassVar[str] = signatures.HEADER
     stops_replays: ClassVar[bool] = True
-    abilities: ClassVar[frozenset[Ability]] = EVERYTHING_BUT_CREATING
+    abilities: ClassVar[frozenset[Ability]] = TODAYS
 
     def __init__(
         self,
@@ -228,6 +228,9 @@ class RetellProvider(Provider):
         )
         if read_answer(answer).get("success") is False:
             raise Refused(_("The call could not be steered."), http_status=answer.status, body=answer.body)
+
+    def stop_utterance(self, provider_call_id: str, utterance_id: str) -> None:
+        raise NotOffered(Ability.BARGE_IN)
 
     def list_agents(self) -> list[AgentProfile]:
         voices = {"channel": {"type": "string", "op": "eq", "value": "voice"}}

@@ -1,6 +1,7 @@
-"""Retell as `../article.txt` describes it: two requests and nothing to look up.
+"""Retell as `../article.txt` describes it: three requests and nothing to look up.
 
-`POST {base}/v1/assistant` makes an AI agent, `POST {base}/v1/call` a call. There is no idempotency key and
+`POST {base}/v1/assistant` makes an AI agent, `POST {base}/v1/call` a call, `POST {base}/v2/stop-utterance`
+stops what the agent says. There is no idempotency key and
 no list: a call whose answer was lost is never sent again, and its webhooks are all there will be. Our
 `call_uuid` in the metadata also keeps two calls from being taken for one, which happens to requests with
 the same metadata within five seconds. Reading webhooks is in `retell_article_reading.py`.
@@ -38,7 +39,8 @@ from agents.providers.live import LiveEvent
 from agents.providers.retell import KEY_FORM
 from agents.providers.retell_answers import encode, for_another_contract
 
-CALL_PATH, ASSISTANT_PATH = "/v1/call", "/v1/assistant"
+CALL_PATH, ASSISTANT_PATH, STOP_PATH = "/v1/call", "/v1/assistant", "/v2/stop-utterance"
+STOP_WITHIN_S = 2.0
 ONE_OF = frozenset({"assistant_id", "assistant"})
 
 
@@ -47,7 +49,7 @@ class ArticleProvider(LimitedProvider):
     idempotent: ClassVar[bool] = False
     signature_header: ClassVar[str] = signatures.HEADER
     stops_replays: ClassVar[bool] = False
-    abilities: ClassVar[frozenset[Ability]] = frozenset({Ability.CREATE_AGENT})
+    abilities: ClassVar[frozenset[Ability]] = frozenset({Ability.CREATE_AGENT, Ability.BARGE_IN})
 
     def __init__(
         self,
@@ -122,6 +124,13 @@ class ArticleProvider(LimitedProvider):
         if not 200 <= answer.status < 300:
             raise answers.refusal_of_agent(answer)
         return answers.read_assistant_id(answer)
+
+    def stop_utterance(self, provider_call_id: str, utterance_id: str) -> None:
+        self._check_key()
+        body = encode({"call_id": provider_call_id, "utterance_id": utterance_id})
+        answer = self._http.ask_at_once("POST", STOP_PATH, body=body, within_s=STOP_WITHIN_S)
+        if not 200 <= answer.status < 300:
+            raise answers.refusal_of_stop(answer)
 
     def verify(self, body: bytes, signature: str | None, *, now: datetime) -> bytes:
         return signatures.verify(body, signature, secrets=self._webhook_secrets)

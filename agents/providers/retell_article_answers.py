@@ -73,6 +73,13 @@ def refusal_of_agent(answer: Answer) -> ProviderError:
     return _about_the_account(answer)
 
 
+def refusal_of_stop(answer: Answer) -> ProviderError:
+    """Nothing is to be done about it by staff: the agent has finished its sentence by itself."""
+    if answer.status in (400, 404, 405, 409, 422):
+        return Refused(_said(answer) or _("Retell did not stop it."), **_raw(answer))
+    return _about_the_account(answer)
+
+
 def _about_the_account(answer: Answer) -> ProviderError:
     match answer.status:
         case 401:

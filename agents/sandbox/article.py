@@ -1,9 +1,10 @@
-"""Retell's contract as `../article.txt` has it, on the same network: two endpoints, bare signatures.
+"""Retell's contract as `../article.txt` has it, on the same network: three endpoints, bare signatures.
 
 Calls made here are told about in this contract's words; agents and numbers are the account's, so an
 assistant is an agent. Where the text is silent the sandbox decides so: an assistant or a caller ID that the
 account does not have is a 400; metadata and numbers are given back in every event; what the analysis found
-stands beside the transcript in it; a call with another's metadata within five seconds is that other call.
+stands beside the transcript in it; a call with another's metadata within five seconds is that other call;
+an utterance that is no longer said is stopped with a 200 too.
 """
 
 from __future__ import annotations
@@ -22,8 +23,16 @@ from werkzeug.wrappers import Request, Response
 
 from agents.sandbox import article_requests as requests
 from agents.sandbox.account import NoSuchThing, assistant_as_agent, now_ms
-from agents.sandbox.article_events import Moment, body_of, live_body, moments, moments_of_typed
-from agents.sandbox.network import new_call_id
+from agents.sandbox.article_events import (
+    Interrupting,
+    Moment,
+    body_of,
+    live_body,
+    moments,
+    moments_of_typed,
+    utterance_id,
+)
+from agents.sandbox.network import NoSuchCall, new_call_id
 from agents.sandbox.phone_call import Event, PhoneCall
 from agents.sandbox.retell import RetellContract, key_of
 from agents.sandbox.retell_answers import ApiError, answer, to_bytes
@@ -34,6 +43,8 @@ FIXED_SECRET = "secret_sandbox_0123456789abcdef"  # noqa: S105  for tests and de
 MERGES_S = 5.0
 """Two requests with the same metadata within so many real seconds make one call."""
 WEBHOOK_TIMEOUT_S = 5.0
+STOPS_AFTER_S = 0.15
+"""From the request to silence: what is on its way to the telephone is still heard."""
 ENVELOPES = ("mixed", "flat", "nested")
 
 
@@ -57,16 +68,19 @@ class ArticleContract:
     def __init__(self, *, today: RetellContract, secret: str = FIXED_SECRET) -> None:
         self.signer = Signer(sign, secret)
         self.envelope = "mixed"
+        self.interrupting = Interrupting()
         self._today = today
         self._network = today.network
         self._creating = threading.Lock()
         self._lately: list[Merging] = []
         self._told_turns: dict[str, int] = {}
+        self._being_said: dict[str, int] = {}
         today.network.speaks(self, NAME)
 
     def forget(self) -> None:
         self._lately.clear()
         self._told_turns.clear()
+        self._being_said.clear()
 
     # HTTP
 
@@ -74,6 +88,7 @@ class ArticleContract:
         return [
             Rule("/v1/assistant", methods=["POST"], endpoint=self.create_assistant),
             Rule("/v1/call", methods=["POST"], endpoint=self.create_call),
+            Rule("/v2/stop-utterance", methods=["POST"], endpoint=self.stop_utterance),
         ]
 
     def serve(
@@ -159,19 +174,40 @@ class ArticleContract:
         self._lately.append(Merging(kept, call.id, time.monotonic() + MERGES_S))
         return call
 
+    def stop_utterance(self, request: Request) -> Response:
+        call_id, utterance = requests.read_stop(request.get_data())
+        if self._today.faults.take("stop_utterance_500", key=call_id):
+            raise ApiError(500, "Internal server error", why="fault")
+        with self._network.lock:
+            try:
+                call = self._network.call(call_id)
+            except NoSuchCall as missing:
+                raise ApiError(404, f"No such call: {call_id}") from missing
+            if call.over or not call.connected:
+                raise ApiError(400, "The call is not ongoing")
+            said = self._being_said.get(call_id)
+            running = said is not None and utterance == utterance_id(call, said)
+            call.stops.append((utterance, running))
+            if running and said is not None:
+                silent = Moment(0.0, "agent_stop_talking", said)
+                at_s = self._network.elapsed_s(call) + STOPS_AFTER_S
+                self._network.in_call(call, at_s, lambda: self._tell_moment(call, silent))
+        return answer({"success": True})
+
     # What the network tells
 
     def tell(self, event: Event, call: PhoneCall) -> None:
         if event is Event.CONNECTED:
             self._send(call, "call_started", body_of(event, call, envelope=self.envelope))
             if call.live is None and call.conversation is not None:
-                for moment in moments(call.conversation):
+                for moment in moments(call.conversation, self.interrupting):
                     self._plan(call, moment)
         elif event is Event.TURN and call.live is not None and not call.over:
             self._tell_typed(call)
         elif event in (Event.ENDED, Event.ANALYSED):
             if event is Event.ENDED:
                 self._told_turns.pop(call.id, None)
+                self._being_said.pop(call.id, None)
             name = "call_ended" if event is Event.ENDED else "call_analyzed"
             self._send(call, name, body_of(event, call, envelope=self.envelope))
 
@@ -179,6 +215,12 @@ class ArticleContract:
         self._network.in_call(call, moment.at_s, lambda: self._tell_moment(call, moment))
 
     def _tell_moment(self, call: PhoneCall, moment: Moment) -> None:
+        if moment.name == "agent_start_talking" and moment.utterance is not None:
+            self._being_said[call.id] = moment.utterance
+        elif moment.name == "agent_stop_talking":
+            if self._being_said.get(call.id) != moment.utterance:
+                return  # stopped before its end
+            del self._being_said[call.id]
         self._send(call, moment.name, live_body(call, moment, at_ms=now_ms()))
 
     def _tell_typed(self, call: PhoneCall) -> None:

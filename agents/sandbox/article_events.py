@@ -18,37 +18,47 @@ from agents.sandbox.retell_call import utterance
 RECOGNISED_AFTER_S = 0.25
 """From the first sound to the first words."""
 PART_WORDS = 3
-INTERRUPTS = 0.35
-"""How often somebody begins before the agent has finished, where it is their turn next."""
 BEFORE_THE_END_S = 0.8
+BEGINS_AGAIN_S = 0.3
 LIVE = ("speech_started", "agent_start_talking", "agent_stop_talking", "transcript")
 
 
 @dataclass(frozen=True, slots=True)
+class Interrupting:
+    """How people interrupt."""
+
+    share: float = 0.35
+    """How often somebody begins before the agent has finished, where it is their turn next."""
+    times: int = 1
+    """How many times in such a turn ("Wait... no wait... actually...")."""
+
+
+@dataclass(frozen=True, slots=True)
 class Moment:
-    """`at_s` after the pick-up. `utterance`: which line of the agent's it is about."""
+    """`at_s` after the pick-up. `utterance`: which line of the agent's it is about; None before its first."""
 
     at_s: float
     name: str
-    utterance: int
+    utterance: int | None
     text: str = ""
     final: bool = True
 
 
-def moments(conversation: Conversation) -> Iterator[Moment]:
+def moments(conversation: Conversation, how: Interrupting) -> Iterator[Moment]:
     """In order of time, turn by turn."""
-    spoken = 0
+    spoken: int | None = None
     for index, turn in enumerate(conversation.turns):
         before = conversation.turns[index - 1] if index else None
         if turn.role == "user":
-            yield from _person(turn, spoken, begun_s=_interrupts(before, turn))
+            yield from _person(turn, spoken, begun_s=_interrupts(before, turn, how))
         else:
             spoken = index
             follows = conversation.turns[index + 1] if index + 1 < len(conversation.turns) else None
             yield Moment(turn.start_s, "agent_start_talking", index)
-            begun_s = _interrupts(turn, follows)
+            begun_s = _interrupts(turn, follows, how)
             if begun_s is not None and follows is not None:
-                yield Moment(begun_s, "speech_started", index)
+                for again in range(how.times):
+                    yield Moment(begun_s + again * BEGINS_AGAIN_S, "speech_started", index)
                 yield Moment(
                     begun_s + RECOGNISED_AFTER_S, "transcript", index, _first_words(follows), final=False
                 )
@@ -58,13 +68,13 @@ def moments(conversation: Conversation) -> Iterator[Moment]:
 def moments_of_typed(turn: Turn, index: int) -> Iterator[Moment]:
     """The same for a line that somebody typed, or that answers it."""
     if turn.role == "user":
-        yield from _person(turn, max(index - 1, 0), begun_s=None)
+        yield from _person(turn, index - 1 if index else None, begun_s=None)
         return
     yield Moment(turn.start_s, "agent_start_talking", index)
     yield Moment(turn.end_s, "agent_stop_talking", index)
 
 
-def _person(turn: Turn, spoken: int, *, begun_s: float | None) -> Iterator[Moment]:
+def _person(turn: Turn, spoken: int | None, *, begun_s: float | None) -> Iterator[Moment]:
     if begun_s is None:
         yield Moment(turn.start_s, "speech_started", spoken)
         if len(turn.words) > PART_WORDS:
@@ -73,17 +83,21 @@ def _person(turn: Turn, spoken: int, *, begun_s: float | None) -> Iterator[Momen
     yield Moment(turn.end_s, "transcript", spoken, turn.content)
 
 
-def _interrupts(agent: Turn | None, person: Turn | None) -> float | None:
+def _interrupts(agent: Turn | None, person: Turn | None, how: Interrupting) -> float | None:
     """When the person began, if that was before the agent had finished."""
     if agent is None or person is None or agent.role != "agent" or person.role != "user":
         return None
-    begun_s = agent.end_s - BEFORE_THE_END_S
+    begun_s = agent.end_s - BEFORE_THE_END_S - (how.times - 1) * BEGINS_AGAIN_S
     luck = Random(f"{agent.content}:{person.content}").random()  # noqa: S311  repeatable on purpose
-    return begun_s if luck < INTERRUPTS and begun_s > agent.start_s else None
+    return begun_s if luck < how.share and begun_s > agent.start_s else None
 
 
 def _first_words(turn: Turn) -> str:
     return " ".join(turn.content.split()[:PART_WORDS])
+
+
+def utterance_id(call: PhoneCall, utterance: int) -> str:
+    return f"utt_{call.id[-8:]}_{utterance}"
 
 
 def live_body(call: PhoneCall, moment: Moment, *, at_ms: int) -> dict[str, Any]:
@@ -93,8 +107,8 @@ def live_body(call: PhoneCall, moment: Moment, *, at_ms: int) -> dict[str, Any]:
         about["metadata"] = call.metadata
     if moment.name == "transcript":
         about |= {"transcript": moment.text, "is_final": moment.final}
-    else:
-        about["last_utterance_id"] = f"utt_{call.id[-8:]}_{moment.utterance}"
+    elif moment.utterance is not None:
+        about["last_utterance_id"] = utterance_id(call, moment.utterance)
     if moment.name == "speech_started":
         about["transcript"] = ""
     return {"event": moment.name, "call": about, "timestamp": at_ms}

@@ -13,7 +13,7 @@ from werkzeug.wrappers import Response
 from agents.sandbox.retell_answers import ApiError
 from agents.sandbox.retell_requests import number_in, read_json, read_metadata, read_strings
 
-__all__ = ["CallOrder", "number_in", "read_assistant", "read_call", "refusal"]
+__all__ = ["CallOrder", "number_in", "read_assistant", "read_call", "read_stop", "refusal"]
 
 E164 = re.compile(r"^\+[1-9]\d{1,14}$")
 CODES: Mapping[int, str] = {
@@ -72,6 +72,15 @@ def read_call(body: bytes) -> CallOrder:
 
 def read_assistant(body: bytes) -> dict[str, Any]:
     return check_assistant(read_json(body))
+
+
+def read_stop(body: bytes) -> tuple[str, str]:
+    """The call's id and the utterance's."""
+    found = read_json(body)
+    given = found.get("call_id"), found.get("utterance_id")
+    if not all(isinstance(one, str) and one for one in given):
+        raise ApiError(400, "call_id and utterance_id must be strings")
+    return str(given[0]), str(given[1])
 
 
 def check_assistant(found: object) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from werkzeug.routing import Rule
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
 PAGE = 1000
 LARGEST_PAGE = 5000
+MOST_INTERRUPTIONS = 10
 
 
 class Control:
@@ -45,6 +47,14 @@ class Control:
             "webhook_url": (lambda: sandbox.retell.webhook_url, self._set_webhook_url),
             "webhook_secret": (lambda: sandbox.article.signer.key, self._set_webhook_secret),
             "article_envelope": (lambda: sandbox.article.envelope, self._set_envelope),
+            "article_interrupts": (
+                lambda: sandbox.article.interrupting.share,
+                lambda value: self._set_interrupting(share=float(value)),
+            ),
+            "article_interrupts_times": (
+                lambda: sandbox.article.interrupting.times,
+                lambda value: self._set_interrupting(times=int(value)),
+            ),
             "rings_in_under": (lambda: sandbox.network.rings_in_under, self._set_rings_in_under),
             "webhook_key": (lambda: sandbox.courier.key, self._set_webhook_key),
             "signed_url_s": (lambda: sandbox.recordings.signed_url_s, self._set_signed_url),
@@ -234,6 +244,12 @@ class Control:
         if value not in ENVELOPES:
             raise ValueError(f"must be among {', '.join(ENVELOPES)}")
         self._box.article.envelope = value
+
+    def _set_interrupting(self, **change: Any) -> None:
+        how = replace(self._box.article.interrupting, **change)
+        if not 0 <= how.share <= 1 or not 1 <= how.times <= MOST_INTERRUPTIONS:
+            raise ValueError(f"a share of 0 to 1, 1 to {MOST_INTERRUPTIONS} times")
+        self._box.article.interrupting = how
 
     def _set_rings_in_under(self, value: Any) -> None:
         if value not in ("current", "article"):

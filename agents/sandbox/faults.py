@@ -18,6 +18,7 @@ NAMES: Mapping[str, str] = {
     "create_unreadable": "the call is made, create-phone-call answers 201 with a body that is not JSON",
     "create_402": "create-phone-call answers 402: no credit",
     "answer_401": "any endpoint answers 401 to the right key",
+    "stop_utterance_500": "stop-utterance answers 500 and the agent talks on",
     "read_429": "any endpoint that reads answers 429 with Retry-After: 1",
     "read_500": "any endpoint that reads answers 500",
     "read_hang": "any endpoint that reads answers after `seconds`",

@@ -216,7 +216,7 @@ class Network:
         with self.lock:
             call = self._talking(call_id)
             if context:
-                call.injected.append((context, round(self._elapsed_s(call), 2)))
+                call.injected.append((context, round(self.elapsed_s(call), 2)))
             if answer_now and call.live is not None:
                 self._later_wall(call, THINKING_S, lambda: self._agent_answers(call, ""))
 
@@ -246,7 +246,7 @@ class Network:
             if call.live is None:
                 raise NotPossible("Somebody else is speaking on this call.")
             call.drop_timers()
-            call.live.user_says(text, at_s=self._elapsed_s(call))
+            call.live.user_says(text, at_s=self.elapsed_s(call))
             self._tell(Event.TURN, call)
             self._later_wall(call, THINKING_S, lambda: self._agent_answers(call, text))
 
@@ -320,7 +320,7 @@ class Network:
     def _next_turn(self, call: PhoneCall, index: int, reason: str) -> None:
         """One timer at a time: the next turn's last word, or the end."""
         assert call.conversation is not None
-        elapsed_s = self._elapsed_s(call)
+        elapsed_s = self.elapsed_s(call)
         turns = call.conversation.turns
         if index >= len(turns):
             self._later(call, call.conversation.duration_s - elapsed_s, lambda: self._end(call, reason))
@@ -360,7 +360,7 @@ class Network:
         assert call.live is not None
         line = call.live.next_agent_line(heard)
         if line:
-            call.live.agent_says(line, at_s=self._elapsed_s(call))
+            call.live.agent_says(line, at_s=self.elapsed_s(call))
             self._tell(Event.TURN, call)
         if call.live.wants_to_hang_up:
             self._later_wall(call, 2.0, lambda: self._end(call, "agent_hangup"))
@@ -372,7 +372,7 @@ class Network:
         if call.live is not None:
             call.conversation = call.live.finish(reason)
         elif call.connected and reason == "manual_stopped" and call.conversation is not None:
-            call.conversation = cut(call.conversation, self._elapsed_s(call), reason)
+            call.conversation = cut(call.conversation, self.elapsed_s(call), reason)
         elif call.behaviour is not None and not call.connected:
             silence = replace(call.behaviour, script=None, disconnection_reason=reason)
             call.conversation = self._conversation(call, silence)
@@ -412,7 +412,7 @@ class Network:
             raise NotPossible("The call is not ongoing.")
         return call
 
-    def _elapsed_s(self, call: PhoneCall) -> float:
+    def elapsed_s(self, call: PhoneCall) -> float:
         """Seconds of audio since it was picked up. A call on the customer page runs in real time."""
         if call.live is not None and call.answered_ms is not None:
             return (now_ms() - call.answered_ms) / 1000
@@ -424,7 +424,7 @@ class Network:
 
     def in_call(self, call: PhoneCall, at_s: float, step: Callable[[], None]) -> None:
         """Do it so many seconds after the pick-up, unless the call is over by then. Under the lock."""
-        self._later(call, at_s - self._elapsed_s(call), step)
+        self._later(call, at_s - self.elapsed_s(call), step)
 
     def _guarded(self, call: PhoneCall, step: Callable[[], None], even_over: bool) -> Callable[[], None]:
         def run() -> None:

@@ -80,6 +80,8 @@ class PhoneCall:
     """When a transfer was tried and when it was known how it went, in seconds of the call."""
     injected: list[tuple[str, float]] = field(default_factory=list)
     """Context put in while the call was live: the text and the second it came at."""
+    stops: list[tuple[str, bool]] = field(default_factory=list)
+    """Utterances that were to be stopped, and whether each was being said at that moment."""
     timers: list[Timer] = field(default_factory=list)
 
     @property

@@ -123,6 +123,11 @@ class AgentAdmin(AgentCreationViews, ModelAdmin):
     class Media:
         css = {"all": ["calls/leads.css", "calls/calls.css"]}
 
+    def get_fields(self, request: HttpRequest, obj: Agent | None = None) -> list[str]:
+        """How it is interrupted, where that is for us to decide."""
+        ours = ["confirm_interruption_ms"] if can(Ability.BARGE_IN) else []
+        return [*self.fields, *ours]
+
     def has_add_permission(self, request: HttpRequest) -> bool:
         """Else agents are made at the phone company; a sync brings them here."""
         return self.may_create(request)

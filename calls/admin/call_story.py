@@ -158,6 +158,7 @@ def timeline(call: Call, *, waits: Waiting | None) -> list[Step]:
     steps = [
         *_asked(call),
         *_placed(call),
+        *_interrupted(call),
         *_ended(call),
         *_afterwards(call),
     ]
@@ -219,6 +220,18 @@ def _placed(call: Call) -> Iterator[Step]:
         # Once the phone company was told, the column holds when to tell it again.
         told = min(call.hang_up_at, call.ended_at or call.updated_at)
         yield Step(told, "call_end", _("Told to hang up"), call.cancel_reason)
+
+
+def _interrupted(call: Call) -> Iterator[Step]:
+    for one in call.interruptions.all():
+        if one.problem:
+            text = _("Interrupted: the AI agent could not be told to stop, and finished its sentence")
+            yield Step(one.began_at, "record_voice_over", text, one.problem, "bad")
+            continue
+        silent = ""
+        if one.silence_ms is not None:
+            silent = _("It was silent after %(ms)d ms") % {"ms": one.silence_ms}
+        yield Step(one.began_at, "record_voice_over", _("Interrupted: the AI agent was told to stop"), silent)
 
 
 def _there(call: Call) -> str:

@@ -23,6 +23,7 @@ from calls.models.do_not_call import DoNotCall
 from calls.models.exports import LeadExport, LeadExportPart
 from calls.models.gate import Gate, Heartbeat
 from calls.models.imports import LeadImport, RefusedPart
+from calls.models.interruption import Interruption
 from calls.models.lead import Lead, LeadList, LeadPhone, LeadStatus, NextAction, Note, PhoneState, ZoneSource
 from calls.models.recording import RecordingCopy
 from calls.models.stop import Stop
@@ -49,6 +50,7 @@ __all__ = [
     "DoNotCall",
     "Gate",
     "Heartbeat",
+    "Interruption",
     "Judgement",
     "Lead",
     "LeadExport",

@@ -103,6 +103,8 @@ class LiveTranscript(models.Model):
     call_uuid = models.UUIDField(null=True, blank=True, db_index=True)
     turns = models.JSONField(default=list)
     speaking = models.CharField(max_length=6, choices=Speaking, blank=True)
+    agent_speaks = models.BooleanField(default=False)
+    """Also while the person speaks over it."""
     utterance_id = models.CharField(max_length=120, blank=True)
     """What the agent is saying, or said last."""
     told_at = models.DateTimeField(null=True, blank=True)
