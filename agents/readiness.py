@@ -145,10 +145,11 @@ def profile_to_json(profile: AgentProfile) -> dict[str, Any]:
 
 def profile_from_json(stored: Mapping[str, Any]) -> AgentProfile | None:
     """None for an agent that was never synced, or by a release whose profile said less."""
-    names = {field.name for field in dataclasses.fields(AgentProfile)}
-    if not names <= stored.keys():
+    fields = dataclasses.fields(AgentProfile)
+    needed = {field.name for field in fields if field.default is dataclasses.MISSING}
+    if not needed <= stored.keys():
         return None
-    given = {name: stored[name] for name in names}
+    given = {field.name: stored[field.name] for field in fields if field.name in stored}
     given["analysis_fields"] = tuple(
         AnalysisField(**{**field, "choices": tuple(field.get("choices", ()))})
         for field in given["analysis_fields"]

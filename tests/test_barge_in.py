@@ -134,7 +134,9 @@ def test_the_utterance_last_heard_of_is_cancelled_though_the_event_does_not_name
     told.silent("utt_xyz789", 1540)
     one = Interruption.objects.get()
     assert (one.silence_ms, one.problem, one.call) == (340, "", told.call)
-    assert "It was silent after 340 ms" in told.timeline(manager)
+    page = told.timeline(manager)
+    assert "It was silent after 340 ms" in page
+    assert "1 interruption, silent after 340 ms on average" in page
 
 
 def test_in_one_turn_it_is_cancelled_once_and_in_the_next_again(told: Told) -> None:

@@ -16,8 +16,18 @@ from agents.models import Agent
 from calls.admin.figures import rows_url
 from calls.admin.lead_filters import newest_ended_calls
 from calls.dialer.ask import lead_variables
-from calls.models import Call
-from calls.stats import FIGURES, Period, agents_side_by_side, heat_map, needs_a_look, over_days, rows_query
+from calls.models import Call, Interruption
+from calls.stats import (
+    FIGURES,
+    Interrupted,
+    Period,
+    agents_side_by_side,
+    heat_map,
+    interruptions,
+    needs_a_look,
+    over_days,
+    rows_query,
+)
 from calls.stats.definitions import CALLS_IN, CARDS, ENDINGS, Unit
 from tests.factories import at, make_agent, make_call, make_lead
 
@@ -104,6 +114,23 @@ def history(emma: Agent, carlos: Agent) -> dict[str, Call]:
     }
 
 
+@pytest.fixture(autouse=True)
+def spoken_over(request: pytest.FixtureRequest) -> None:
+    """Some of those calls; one of them in, one too early."""
+    if "history" not in request.fixturenames:
+        return
+    calls = request.getfixturevalue("history")
+    for name, silences in {
+        "talked": (300, 500, None),
+        "in euros": (None,),
+        "rang us": (1,),
+        "too early": (1,),
+    }.items():
+        for n, silence_ms in enumerate(silences):
+            at_once = {"began_at": NOW, "released_at": NOW, "silence_ms": silence_ms}
+            Interruption.objects.create(call=calls[name], utterance_id=f"utt_{n}", **at_once)
+
+
 OUT = {
     "talked", "bought", "said to have bought", "wrongly proposed", "voicemail", "screened", "rang out",
     "busy", "declined", "failed in mid-call", "no such number", "in euros", "hung up by us", "first minute",
@@ -129,6 +156,7 @@ ROWS: dict[str, set[str]] = {
     "ended_busy": {"busy", "declined"},
     "ended_other": {"failed in mid-call", "no such number", "hung up by us"},
     "not_ended": {"on the phone"},
+    "interrupted": {"talked", "in euros"},
     "look_unknown": {"nobody knows"},
     "look_review": set(),
     "look_incident": set(),
@@ -170,6 +198,24 @@ def test_links_narrow_to_an_agent_a_weekday_and_an_hour(
 
     assert listed(agent=carlos.pk) == {history["bought"].pk}
     assert listed(weekday=0, hour=10) == {history["talked"].pk}
+
+
+def test_interruptions_are_told_by_agent_with_the_time_to_silence(
+    history: dict[str, Call], emma: Agent, manager: User, sign_in: Callable[[User], Client]
+) -> None:
+    found = interruptions(Call.objects.visible_to(manager), PERIOD)
+    assert found == {emma.pk: Interrupted(4, 400.0)}
+    query = urlencode({"from": PERIOD.first.isoformat(), "to": PERIOD.last.isoformat()})
+    page = sign_in(manager).get(f"/admin/?{query}").content.decode()
+    assert "4 · 400 ms" in page
+    assert "how often, and after how many milliseconds" in page
+
+
+def test_without_interruptions_the_comparison_has_no_such_column(
+    emma: Agent, manager: User, sign_in: Callable[[User], Client]
+) -> None:
+    make_call("ended", agent=emma)
+    assert "Interruptions" not in sign_in(manager).get("/admin/").content.decode().partition("agents side")[2]
 
 
 def test_the_cards_say_what_the_rows_say(history: dict[str, Call]) -> None:

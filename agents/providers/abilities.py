@@ -38,7 +38,7 @@ WHY_NOT: dict[Ability, Promise] = {
     ),
     Ability.STEER: _("Retell, as this site is set up to speak to it, takes no word into a call that is on."),
     Ability.BARGE_IN: _(
-        "Retell stops the AI agent by itself when the person speaks; how easily is set with the AI agent."
+        "Retell stops the AI agent by itself when the person speaks; how easily is set for each AI agent."
     ),
     Ability.CATALOGUE: _(
         "Retell, as this site is set up to speak to it, does not list AI agents and phone "

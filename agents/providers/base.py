@@ -24,6 +24,7 @@ from agents.providers.errors import RefusalScope as RefusalScope
 from agents.providers.errors import Refused as Refused
 from agents.providers.errors import Unclear as Unclear
 from agents.providers.errors import Unreadable as Unreadable
+from agents.providers.listening import Denoising
 
 if TYPE_CHECKING:
     from agents.providers.drafts import AgentDraft
@@ -301,7 +302,11 @@ class AgentProfile:
     engine_id: str | None
     """The LLM or flow behind it, '' when hosted elsewhere."""
     editable: frozenset[str]
-    """Which of the above `fix_agent` can change."""
+    """Which of these `fix_agent` can change."""
+    interruption_sensitivity: float = 1.0
+    """0 to 1: 1 stops at the first sound, 0 never. What follows is newer than some stored profiles."""
+    responsiveness: float = 1.0
+    denoising: str = Denoising.NOISE
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

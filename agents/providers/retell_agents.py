@@ -8,6 +8,7 @@ from typing import Any
 
 from agents.phone import country_of
 from agents.providers.base import AgentProfile, AnalysisField, NumberProfile
+from agents.providers.listening import Denoising
 
 # What an agent sends when `webhook_events` is not set, and what we live on.
 DEFAULT_EVENTS = frozenset({"call_started", "call_ended", "call_analyzed"})
@@ -61,10 +62,18 @@ AGENT_CHANGES: Mapping[str, str] = {
     "ring_time_ms": "ring_duration_ms",
     "max_call_ms": "max_call_duration_ms",
     "signed_recordings": "opt_in_signed_url",
+    "interruption_sensitivity": "interruption_sensitivity",
+    "responsiveness": "responsiveness",
+    "denoising": "denoising_mode",
 }
 LLM_CHANGES: Mapping[str, str] = {
     "opening_line": "begin_message",
     "default_variables": "default_dynamic_variables",
+}
+DENOISING: Mapping[str, str] = {
+    Denoising.NONE: "no-denoise",
+    Denoising.NOISE: "noise-cancellation",
+    Denoising.NOISE_AND_SPEECH: "noise-and-background-speech-cancellation",
 }
 OVERRIDES = frozenset({*AGENT_CHANGES, "opening_line"})
 """Those that a single call may carry: the prompt can only be changed for all of them."""
@@ -104,6 +113,12 @@ def read_profile(
         signed_recordings=agent.get("opt_in_signed_url") is True,
         suspended=suspended,
         engine_id=engine_id(agent),
+        interruption_sensitivity=_share(agent, "interruption_sensitivity"),
+        responsiveness=_share(agent, "responsiveness"),
+        denoising=next(
+            (ours for ours, theirs in DENOISING.items() if theirs == agent.get("denoising_mode")),
+            Denoising.NOISE,
+        ),
         editable=frozenset(AGENT_CHANGES)
         | (frozenset(LLM_CHANGES) if words_are_at_retell(agent) else frozenset()),
     )
@@ -140,6 +155,7 @@ def agent_changes(changes: Mapping[str, Any], *, current: Mapping[str, Any]) -> 
         "events": sorted,
         "webhook_url": lambda url: url or None,
         "voicemail_action": _voicemail_option,
+        "denoising": DENOISING.__getitem__,
         "analysis_fields": lambda fields: _analysis_data(fields, current=current),
     }
     return {
@@ -276,6 +292,12 @@ def _maps(source: Mapping[str, Any], key: str) -> list[dict[str, Any]]:
 def _str(source: Mapping[str, Any], key: str) -> str:
     given = source.get(key)
     return given if isinstance(given, str) else ""
+
+
+def _share(source: Mapping[str, Any], key: str) -> float:
+    """0 to 1; Retell's default is 1."""
+    given = source.get(key)
+    return float(given) if isinstance(given, int | float) and not isinstance(given, bool) else 1.0
 
 
 def _int(source: Mapping[str, Any], key: str) -> int | None:

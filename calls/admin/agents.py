@@ -32,6 +32,7 @@ from callcenter.checks import refuse_without_settings
 from callcenter.connections import hand_back
 from calls import dialer
 from calls.admin.agent_creation import AgentCreationViews
+from calls.admin.agent_listening import AgentListeningViews
 from calls.dialer import BadRequest, NotAllowed, OnThePhone, lead_variables
 from calls.models import Lead, Via, WebhookEvent
 from calls.models.webhook_event import EventSource
@@ -109,7 +110,7 @@ class AgentChangeList(ChangeList):
 
 
 @admin.register(Agent)
-class AgentAdmin(AgentCreationViews, ModelAdmin):
+class AgentAdmin(AgentCreationViews, AgentListeningViews, ModelAdmin):
     list_display = ["name", "active", "language", "default_caller_id", "last_synced_at"]
     list_select_related = ["default_caller_id"]
     search_fields = ["name", "provider_agent_id"]
@@ -154,6 +155,7 @@ class AgentAdmin(AgentCreationViews, ModelAdmin):
             at("sync/", require_POST(self.sync), "sync"),
             at("<int:agent_id>/edit/", self.edit, "edit"),
             at("<int:agent_id>/create-there/", self.create_again, "create_there"),
+            at("<int:agent_id>/listening/", self.listening, "listening"),
             at("<int:agent_id>/fix/", require_POST(self.fix), "fix"),
             at("<int:agent_id>/call-me/", require_POST(self.call_me), "call_me"),
             *super().get_urls(),

@@ -84,6 +84,7 @@ class CallPageViews:
         rows = Call.objects.visible_to(request.user).select_related(
             "lead", "agent", "batch", "requested_by", "disposition_by", "judged_by"
         )
+        rows = rows.prefetch_related("interruptions")
         try:
             return rows.defer("request_body").get(pk=call_id)
         except (Call.DoesNotExist, ValueError, TypeError) as error:
@@ -312,6 +313,7 @@ def page_facts(request: HttpRequest, call: Call, *, now: datetime) -> dict[str, 
         "follow": not over or (not call.final and (recent or call.next_look_at is not None)),
         "calm": over and not recent,
         "waits": waits,
+        "interrupted": story.interrupted(call),
         "steps": story.timeline(call, waits=waits),
         "lines": lines,
         "times": [line.times for line in lines],

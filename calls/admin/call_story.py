@@ -10,6 +10,7 @@ from typing import Any
 from django.utils.formats import date_format
 from django.utils.timezone import localtime
 from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
 
 from agents import phone
 from calls.admin.formats import talk
@@ -220,6 +221,21 @@ def _placed(call: Call) -> Iterator[Step]:
         # Once the phone company was told, the column holds when to tell it again.
         told = min(call.hang_up_at, call.ended_at or call.updated_at)
         yield Step(told, "call_end", _("Told to hang up"), call.cancel_reason)
+
+
+def interrupted(call: Call) -> str:
+    """How often, and how soon the AI agent was silent; '' for a call without interruptions."""
+    found = list(call.interruptions.all())
+    if not found:
+        return ""
+    often = ngettext("%(times)d interruption", "%(times)d interruptions", len(found)) % {"times": len(found)}
+    measured = [one.silence_ms for one in found if one.silence_ms is not None]
+    if not measured:
+        return often
+    return _("%(often)s, silent after %(ms)d ms on average") % {
+        "often": often,
+        "ms": round(sum(measured) / len(measured)),
+    }
 
 
 def _interrupted(call: Call) -> Iterator[Step]:

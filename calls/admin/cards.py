@@ -10,7 +10,7 @@ from django.utils.translation import gettext as _
 from calls.admin import formats
 from calls.admin.charts import Spark, spark
 from calls.admin.figures import rows_url
-from calls.stats import FIGURES, Figure, OverDays, Totals, Unit
+from calls.stats import FIGURES, Figure, Interrupted, OverDays, Totals, Unit
 
 
 class Trend(StrEnum):
@@ -64,6 +64,18 @@ def shown(figure: Figure, totals: Totals) -> str:
     if figure.unit is Unit.MICROS:
         return formats.amounts(totals.amounts(figure.id))
     return formats.count(totals.value(figure.id))
+
+
+def interrupted(found: Interrupted | None) -> str:
+    """How often, and after how long there was silence."""
+    if found is None:
+        return formats.count(0)
+    if found.silence_ms is None:
+        return formats.count(found.times)
+    return _("%(times)s · %(ms)s ms") % {
+        "times": formats.count(found.times),
+        "ms": formats.count(round(found.silence_ms)),
+    }
 
 
 def _measure(figure: Figure, totals: Totals) -> float | None:

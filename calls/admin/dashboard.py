@@ -8,6 +8,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 from django.contrib.auth.models import AnonymousUser, User
+from django.db.models import QuerySet
 from django.http import HttpRequest, QueryDict
 from django.urls import reverse
 from django.utils import timezone
@@ -26,11 +27,13 @@ from calls.stats import (
     ENDINGS,
     ENOUGH,
     FIGURES,
+    INTERRUPTIONS,
     AgentRow,
     OverDays,
     Period,
     agents_side_by_side,
     heat_map,
+    interruptions,
     over_days,
 )
 
@@ -103,8 +106,7 @@ def front_page(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
             "steps": [] if anything else _first_steps(request.user, calls.exists()),
             "any_call_url": reverse("admin:calls_call_changelist"),
             **_heat(counted, over, agent),
-            "agents": [] if agent else _agents(agents_side_by_side(over), question.period),
-            "agent_columns": CARDS,
+            **({"agents": []} if agent else _agents(counted, over)),
         },
         "now": right_now(request.user, now=now),
     }
@@ -142,10 +144,13 @@ class AgentLine:
     bars: list[charts.Bar]
     """Dialled, pick-up rate, reached a person."""
     rest: list[tuple[str, str]]
-    """(shown, url): talk time, cost, conversions."""
+    """(shown, url): talk time, cost, conversions, interruptions where there are any."""
 
 
-def _agents(rows: list[AgentRow], period: Period) -> list[AgentLine]:
+def _agents(calls: QuerySet[Call], over: OverDays) -> dict[str, Any]:
+    period, rows = over.period, agents_side_by_side(over)
+    interrupted = interruptions(calls, period)
+
     def column(id: str) -> list[charts.Bar]:
         figure = FIGURES[id]
         return charts.bars(
@@ -161,15 +166,25 @@ def _agents(rows: list[AgentRow], period: Period) -> list[AgentLine]:
         )
 
     rest = [FIGURES[id] for id in ("talk_time", "cost", "conversions")]
-    return [
+
+    def spoken_over(row: AgentRow) -> list[tuple[str, str]]:
+        found = interrupted.get(row.agent)
+        url = rows_url(INTERRUPTIONS, period=period, agent=row.agent)
+        return [(cards.interrupted(found), url)] if interrupted else []
+
+    lines = [
         AgentLine(
             row.name or _("No agent any more"),
             reverse("admin:agents_agent_change", args=[row.agent]) if row.agent else "",
             list(bars),
-            [(cards.shown(f, row.totals), rows_url(f, period=period, agent=row.agent)) for f in rest],
+            [
+                *((cards.shown(f, row.totals), rows_url(f, period=period, agent=row.agent)) for f in rest),
+                *spoken_over(row),
+            ],
         )
         for row, *bars in zip(rows, column("dialled"), column("picked_up"), column("reached"), strict=True)
     ]
+    return {"agents": lines, "agent_columns": [*CARDS, *([INTERRUPTIONS] if interrupted else [])]}
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,15 +1,27 @@
 """HOW are we doing? Figures, each defined once, and the panels made of them. Reads only."""
 
-from calls.stats.definitions import CALLS_IN, CARDS, ENDINGS, FIGURES, Figure, Unit, figure, rows_query
+from calls.stats.definitions import (
+    CALLS_IN,
+    CARDS,
+    ENDINGS,
+    FIGURES,
+    INTERRUPTIONS,
+    Figure,
+    Unit,
+    figure,
+    rows_query,
+)
 from calls.stats.panels import (
     ENOUGH,
     AgentRow,
     HeatMap,
+    Interrupted,
     OverDays,
     ToLookAt,
     Totals,
     agents_side_by_side,
     heat_map,
+    interruptions,
     needs_a_look,
     over_days,
 )
@@ -21,9 +33,11 @@ __all__ = [
     "ENDINGS",
     "ENOUGH",
     "FIGURES",
+    "INTERRUPTIONS",
     "AgentRow",
     "Figure",
     "HeatMap",
+    "Interrupted",
     "OverDays",
     "Period",
     "ToLookAt",
@@ -33,6 +47,7 @@ __all__ = [
     "company_zone",
     "figure",
     "heat_map",
+    "interruptions",
     "needs_a_look",
     "over_days",
     "rows_query",

@@ -16,10 +16,10 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING
 
-from django.db.models import Aggregate, Count, Q, Sum
+from django.db.models import Aggregate, Count, Exists, OuterRef, Q, Sum
 from django.utils.translation import gettext_lazy as _
 
-from calls.models import AnsweredBy, CallStatus, Direction, Disposition, Outcome
+from calls.models import AnsweredBy, CallStatus, Direction, Disposition, Interruption, Outcome
 from calls.models.call import INCIDENT, UNDECIDED
 from calls.models.call_words import ACTIVE
 from calls.stats.period import Period
@@ -195,6 +195,16 @@ PARTS = [
     Figure("dialled_ended", _("Dialled and ended"), _("Dialled calls that have ended."), DIALLED_AND_ENDED),
 ]
 
+INTERRUPTIONS = Figure(
+    "interrupted",
+    _("Interruptions"),
+    _(
+        "Dialled calls in which the person spoke over the AI agent and it was told to stop: how often, and "
+        "after how many milliseconds it was silent on average, as far as that was told."
+    ),
+    Q(Exists(Interruption.objects.filter(call=OuterRef("pk")))) & DIALLED,
+)
+
 # No figures but work that waits for a person: a test call that rang twice is looked at like any other.
 TO_LOOK_AT = [
     Figure(
@@ -236,7 +246,8 @@ RIGHT_NOW = [
 ]
 
 FIGURES: Mapping[str, Figure] = {
-    figure.id: figure for figure in [*CARDS, *PARTS, *CALLS_IN, *ENDINGS, *TO_LOOK_AT, *RIGHT_NOW]
+    figure.id: figure
+    for figure in [*CARDS, *PARTS, *CALLS_IN, *ENDINGS, INTERRUPTIONS, *TO_LOOK_AT, *RIGHT_NOW]
 }
 
 

@@ -12,15 +12,16 @@ from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from typing import Any
 
-from django.db.models import Count, QuerySet
+from django.db.models import Avg, Count, QuerySet
 from django.db.models.functions import TruncDate
 
 from agents.models import Agent
-from calls.models import Call
+from calls.models import Call, Interruption
 from calls.models.call import NEEDS_A_LOOK
 from calls.stats.definitions import (
     CALLS_IN,
     CARDS,
+    DIALLED,
     DIALLED_AND_ENDED,
     ENDINGS,
     PARTS,
@@ -179,6 +180,27 @@ def agents_side_by_side(over: OverDays) -> list[AgentRow]:
 
 
 @dataclass(frozen=True, slots=True)
+class Interrupted:
+    times: int
+    silence_ms: float | None
+    """On average; None where nobody told when the agent was silent."""
+
+
+def interruptions(calls: Calls, period: Period) -> Mapping[int | None, Interrupted]:
+    """By the agent's primary key. Empty, and asked in no time, where the provider stops its agents itself."""
+    if not Interruption.objects.exists():
+        return {}
+    counted = _within(calls, period).filter(DIALLED)
+    rows = (
+        Interruption.objects.filter(call__in=counted.order_by().values("pk"))
+        .order_by()
+        .values("call__agent")
+        .annotate(times=Count("pk"), silence=Avg("silence_ms"))
+    )
+    return {row["call__agent"]: Interrupted(row["times"], row["silence"]) for row in rows}
+
+
+@dataclass(frozen=True, slots=True)
 class ToLookAt:
     figure: Figure
     count: int
@@ -192,4 +214,4 @@ def needs_a_look(calls: Calls, *, now: datetime) -> list[ToLookAt]:
     return [ToLookAt(one, counts[one.id], period) for one in TO_LOOK_AT if counts[one.id]]
 
 
-__all__ = ["ENOUGH", "AgentRow", "HeatCell", "HeatMap", "OverDays", "ToLookAt", "Totals"]
+__all__ = ["ENOUGH", "AgentRow", "HeatCell", "HeatMap", "Interrupted", "OverDays", "ToLookAt", "Totals"]
