@@ -60,6 +60,11 @@ class Control:
             "signed_url_s": (lambda: sandbox.recordings.signed_url_s, self._set_signed_url),
             "analysis_s": (lambda: sandbox.network.analysis_s, self._set_analysis),
             "rings_back": (lambda: sandbox.network.rings_back, self._set_rings_back),
+            "trunk_pace": (lambda: sandbox.twilio.holdings.pace.per_second, self._set_trunk_pace),
+            "twilio_pace": (lambda: sandbox.twilio.exchange.per_second, self._set_twilio_pace),
+            "twilio_capacity": (lambda: sandbox.twilio.capacity, self._set_twilio_capacity),
+            "people_stay": (lambda: sandbox.twilio.exchange.people_stay, self._set_people_stay),
+            "twilio_token": (lambda: sandbox.twilio.token, lambda value: sandbox.twilio.rotate(str(value))),
             "hold_all": (lambda: sandbox.network.hold_all, self._set_hold_all),
         }
 
@@ -225,6 +230,18 @@ class Control:
 
     def _set_pace(self, value: Any) -> None:
         self._box.retell.pace.per_second = float(value)
+
+    def _set_trunk_pace(self, value: Any) -> None:
+        self._box.twilio.holdings.pace.per_second = float(value)
+
+    def _set_twilio_pace(self, value: Any) -> None:
+        self._box.twilio.exchange.per_second = float(value)
+
+    def _set_twilio_capacity(self, value: Any) -> None:
+        self._box.twilio.capacity = int(value)
+
+    def _set_people_stay(self, value: Any) -> None:
+        self._box.twilio.exchange.people_stay = bool(value)
 
     def _set_window(self, value: Any) -> None:
         self._box.retell.keys.window_s = float(value)

@@ -4,8 +4,13 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from hashlib import sha256
+from typing import Any
+
+Carrier = Callable[[Mapping[str, Any], str], str]
+"""(trunk, number to call from) -> why no call passes over it, in Retell's word; '' when it does."""
 
 
 class Pace:

@@ -20,7 +20,7 @@ from agents.sandbox import retell_requests as requests
 from agents.sandbox.account import Account, NoSuchThing, now_ms
 from agents.sandbox.faults import Faults
 from agents.sandbox.ledger import Ledger
-from agents.sandbox.limits import IdempotencyKeys, OtherRequest, Pace
+from agents.sandbox.limits import Carrier, IdempotencyKeys, OtherRequest, Pace
 from agents.sandbox.network import Network, NoSuchCall, NotPossible, new_call_id
 from agents.sandbox.phone_call import Event, PhoneCall
 from agents.sandbox.retell_account import AccountDesk
@@ -74,6 +74,7 @@ class RetellContract:
         self.reserved_inbound = 0
         self.full_answers_429 = True
         self.list_lag_s = 0.0
+        self.carrier: Carrier = lambda trunk, number: ""
         self._recording_url = recording_url
         self._stopping = stopping
         self._creating = threading.Lock()
@@ -218,10 +219,16 @@ class RetellContract:
             sip_headers=order.sip_headers,
         )
         call.storage = call.agent.get("data_storage_setting") or "everything"
-        self.network.place(call, refused_with="concurrency_limit_reached" if full else "")
+        self.network.place(
+            call, refused_with="concurrency_limit_reached" if full else self._refused_by_carrier(call)
+        )
         if order.idempotency_key:
             self.keys.keep(order.idempotency_key, body, call.id)
         return call
+
+    def _refused_by_carrier(self, call: PhoneCall) -> str:
+        trunk = self.account.number(call.from_number).get("sip_outbound_trunk_config")
+        return self.carrier(trunk, call.from_number) if trunk else ""
 
     def after_accepting(
         self, request: Request, response: Response, call: PhoneCall, outcome: str

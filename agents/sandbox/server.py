@@ -1,5 +1,5 @@
-"""The sandbox's HTTP server: one address for a provider's two contracts, the control doors and the customer
-page.
+"""The sandbox's HTTP server: one address for Retell's two contracts, Twilio, the control doors and the
+customer page.
 
 with Sandbox(speed=50, seed=1, api_key="key_test", webhook_url=url) as sandbox:
     Retell(api_key="key_test", base_url=sandbox.url).call.create_phone_call(...)
@@ -34,6 +34,7 @@ from agents.sandbox.phone import CustomerPage
 from agents.sandbox.recordings import Recordings
 from agents.sandbox.retell import SIGNATURE_HEADER, Disconnect, RetellContract, sign
 from agents.sandbox.retell_answers import ApiError
+from agents.sandbox.twilio.contract import FIXED_SID, FIXED_TOKEN, TwilioContract
 from agents.sandbox.webhooks import Courier
 
 if TYPE_CHECKING:
@@ -110,6 +111,8 @@ class Sandbox:
         seed: int = 1,
         api_key: str = FIXED_KEY,
         webhook_secret: str = FIXED_SECRET,
+        twilio_sid: str = FIXED_SID,
+        twilio_token: str = FIXED_TOKEN,
         contract: str = "current",
         webhook_url: str | None = None,
         inbound_webhook_url: str | None = None,
@@ -148,11 +151,27 @@ class Sandbox:
             stopping=self.stopping,
         )
         self.article = ArticleContract(today=self.retell, secret=webhook_secret)
+        self.twilio = TwilioContract(
+            account_sid=twilio_sid,
+            token=twilio_token,
+            network=self.network,
+            retell=self.retell,
+            ledger=self.ledger_book,
+            faults=self.faults,
+            stopping=self.stopping,
+        )
         self.network.rings_in_under = contract
         self.retell.webhook_url = webhook_url
         self.retell.pace.per_second = pace
         self.retell.capacity = capacity
-        self._doors = (self.retell, self.article, Control(self), CustomerPage(self), self.recordings)
+        self._doors = (
+            self.retell,
+            self.article,
+            self.twilio,
+            Control(self),
+            CustomerPage(self),
+            self.recordings,
+        )
         self._urls = self._map()
         self._server = Server(host, port, self, KeepAliveHandler)
         self._thread: threading.Thread | None = None
@@ -197,6 +216,7 @@ class Sandbox:
         self.courier.forget()
         self.retell.keys.forget()
         self.article.forget()
+        self.twilio.forget()
         self.recordings.forget()
         self.ledger_book.clear()
         self.faults.reset(self.network.seed)
@@ -217,6 +237,7 @@ class Sandbox:
         self._server.shutdown()
         self.network.stop()
         self.courier.stop()
+        self.twilio.stop()
         if self._thread is not None:
             self._thread.join(timeout=5)
 
@@ -228,6 +249,7 @@ class Sandbox:
             self.stopping.set()
             self.network.stop()
             self.courier.stop()
+            self.twilio.stop()
 
     def __enter__(self) -> Self:
         return self.start()

@@ -13,6 +13,7 @@ from agents.providers.registry import CONTRACTS
 from agents.sandbox.archive import Archive
 from agents.sandbox.article import FIXED_SECRET
 from agents.sandbox.server import FIXED_KEY, Sandbox
+from agents.sandbox.twilio.contract import FIXED_SID, FIXED_TOKEN
 
 RESUME_AFTER_S = 10.0
 """By then whoever is told of the calls left unfinished, started together with us, should listen."""
@@ -21,7 +22,7 @@ HEADROOM = 1.5
 
 
 class Command(BaseCommand):
-    help = "Run a telephone network on this machine that speaks Retell's HTTP: no database, no account."
+    help = "Run a telephone network on this machine that speaks Retell and Twilio: no database, no account."
     requires_system_checks: list[str] = []
     requires_migrations_checks = False
 
@@ -63,6 +64,7 @@ class Command(BaseCommand):
         if contract not in CONTRACTS:
             raise CommandError(f"RETELL_CONTRACT must be one of: {', '.join(CONTRACTS)}.")
         secret = os.environ.get("RETELL_WEBHOOK_SECRET", "").partition(",")[0].strip() or FIXED_SECRET
+        token = os.environ.get("TWILIO_AUTH_TOKEN", "").partition(",")[0].strip() or FIXED_TOKEN
         sandbox = Sandbox(
             host=options["host"],
             port=options["port"],
@@ -70,6 +72,8 @@ class Command(BaseCommand):
             seed=options["seed"],
             api_key=key,
             webhook_secret=secret,
+            twilio_sid=os.environ.get("TWILIO_ACCOUNT_SID", "").strip() or FIXED_SID,
+            twilio_token=token,
             contract=contract,
             webhook_url=webhook_url,
             pace=pace,
