@@ -95,6 +95,9 @@ def navigation(request: HttpRequest) -> list[dict[str, Any]]:
         rule["items"].append(
             {"title": _("Daily limits"), "icon": "production_quantity_limits", "link": limits}
         )
+    if request.user.has_perm("calls.resume_calling"):
+        checks = reverse(f"{site.name}:provider_checks")
+        rule["items"].append({"title": _("Phone company"), "icon": "network_check", "link": checks})
     return [work, site.group(request, _("Set-up"), SET_UP, separator=True), rule]
 
 

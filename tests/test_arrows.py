@@ -23,6 +23,7 @@ VERBS = (
     "calls.live",
     "calls.recordings",
     "calls.recording_copies",
+    "calls.provider_checks",
     "calls.search",
 )
 # Where an import may wait: Django has to be ready first.

@@ -10,7 +10,7 @@ import enum
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from agents.providers.abilities import Ability
@@ -339,6 +339,11 @@ class Provider(ABC):
     stops_replays: ClassVar[bool]
     """Whether a signature that somebody recorded is worthless soon after."""
     abilities: ClassVar[frozenset[Ability]]
+
+    @property
+    def clock_ahead(self) -> timedelta | None:
+        """How far the provider's clock is ahead of ours, by its newest answer; None before there was one."""
+        return None
 
     @abstractmethod
     def placement(self, order: PlaceOrder) -> bytes:

@@ -18,7 +18,7 @@ import socket
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from time import monotonic, sleep
 from types import TracebackType
@@ -152,6 +152,8 @@ class HttpClient:
     ) -> None:
         self._ask_deadline_s = ask_deadline_s
         self._content_type = content_type
+        self._dated: tuple[str, datetime] | None = None
+        """The newest answer's `date`, and when it came."""
         self._client = httpx.Client(
             base_url=base_url,
             headers={"User-Agent": USER_AGENT, "Accept": "application/json", **headers},
@@ -172,6 +174,16 @@ class HttpClient:
     def close(self) -> None:
         self._client.close()
         self._kept_open.close()
+
+    @property
+    def clock_ahead(self) -> timedelta | None:
+        """How far their clock is ahead of ours, by the newest answer's `date` (whole seconds, RFC 9110)."""
+        if self._dated is None:
+            return None
+        with contextlib.suppress(ValueError):
+            moment = parsedate_to_datetime(self._dated[0])
+            return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)) - self._dated[1]
+        return None
 
     def send_once(
         self,
@@ -221,6 +233,8 @@ class HttpClient:
                     _("No clear answer came from %(host)s (%(error)s).")
                     % {"host": request.url.host, "error": type(error).__name__}
                 ) from error
+            if date := response.headers.get("date"):
+                self._dated = date, datetime.now(UTC)
             return _read(response, watch)
 
     def ask(

@@ -104,6 +104,10 @@ class RetellProvider(Provider):
     def close(self) -> None:
         self._http.close()
 
+    @property
+    def clock_ahead(self) -> timedelta | None:
+        return self._http.clock_ahead
+
     def placement(self, order: PlaceOrder) -> bytes:
         body: dict[str, Any] = {
             "from_number": order.from_number,

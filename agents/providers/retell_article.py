@@ -10,7 +10,7 @@ the same metadata within five seconds. Reading webhooks is in `retell_article_re
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, ClassVar, Self
 
 import httpx
@@ -80,6 +80,10 @@ class ArticleProvider(LimitedProvider):
 
     def close(self) -> None:
         self._http.close()
+
+    @property
+    def clock_ahead(self) -> timedelta | None:
+        return self._http.clock_ahead
 
     def placement(self, order: PlaceOrder) -> bytes:
         """Raises ValueError for an agent and a draft together, or neither, and for what cannot be dialled."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -17,10 +18,10 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from callcenter.checks import calls_the_sandbox
-from calls import dialer
+from calls import dialer, provider_checks
 from calls.admin.events import gone_wrong
 from calls.lifecycle import reachability
-from calls.models import Adoption, Call
+from calls.models import Adoption, Call, ProviderCheck
 from calls.models.call import INCIDENT
 from calls.models.caps import CapKind
 from calls.models.gate import AccountProblem
@@ -72,6 +73,8 @@ class State:
     events_gone_wrong: int
     incidents: int
     catching_up: Adoption | None
+    checks: tuple[ProviderCheck, ...]
+    """Checks of the phone company that fail."""
     caps: tuple[dialer.caps.CapState, ...]
     """Daily limits that are near or reached."""
 
@@ -94,6 +97,7 @@ def state(*, now: datetime) -> State:
             events_gone_wrong=gone_wrong(now=now),
             incidents=Call.objects.filter(INCIDENT).count(),
             catching_up=dialer.catching_up(),
+            checks=tuple(provider_checks.failing()),
             caps=tuple(dialer.caps.pressing(now=now)),
         )
         cache.set(CACHE_KEY, kept, CACHED_S)
@@ -143,6 +147,12 @@ def banners(*, now: datetime, may_resume: bool, may_see_events: bool = False) ->
                 found.unreachable.sentence,
             )
         )
+    # What has a banner of its own is not said twice.
+    told = ({"key"} if found.account.problem else set()) | (
+        {"webhook_key", "webhook_url"} if found.unreachable else set()
+    )
+    if checks := [check for check in found.checks if check.code not in told]:
+        shown.append(_checks(checks, may_look=may_resume))
     if found.events_gone_wrong and may_see_events:
         shown.append(_gone_wrong(found.events_gone_wrong))
     if calls_the_sandbox():
@@ -161,6 +171,23 @@ def banners(*, now: datetime, may_resume: bool, may_see_events: bool = False) ->
             )
         )
     return shown
+
+
+def _checks(checks: Sequence[ProviderCheck], *, may_look: bool) -> Banner:
+    title = ngettext(
+        "Something is wrong between us and the phone company",
+        "%(count)d things are wrong between us and the phone company",
+        len(checks),
+    )
+    return Banner(
+        "checks",
+        Level.ALARM,
+        "network_check",
+        title % {"count": len(checks)},
+        " ".join(check.sentence for check in checks[:2]),
+        link=reverse("admin:provider_checks") if may_look else "",
+        link_text=_("What to do…"),
+    )
 
 
 def _gone_wrong(count: int) -> Banner:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.contrib.admin import AdminSite
 from django.urls import URLPattern, path
 
-from calls.admin import limits, stopping
+from calls.admin import limits, provider_checks, stopping
 from calls.admin.needs_a_look import decide, needs_a_look
 from calls.admin.now import now_fragment
 
@@ -18,6 +18,7 @@ def pages(site: AdminSite) -> list[URLPattern]:
         path("needs-a-look/<uuid:call_id>/", site.admin_view(decide), name="needs_a_look_decide"),
         path("calling/", site.admin_view(stopping.page), name="calling"),
         path("calling/limits/", site.admin_view(limits.page), name="limits"),
+        path("calling/checks/", site.admin_view(provider_checks.page), name="provider_checks"),
         path("calling/stop/", site.admin_view(stopping.stop_calling), name="stop_calling"),
         path("calling/resume/", site.admin_view(stopping.resume_calling), name="resume_calling"),
         path("calling/hang-up/", site.admin_view(stopping.hang_up_left), name="hang_up_left"),

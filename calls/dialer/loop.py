@@ -19,7 +19,7 @@ from django.db import DatabaseError, InterfaceError, connection
 from django.utils import timezone
 
 from agents.providers.base import Provider
-from calls import recording_copies
+from calls import provider_checks, recording_copies
 from calls.dialer import account, adopt, breaker, gate, settle
 from calls.dialer.batches import cancel_next, fill_next, finish_batches
 from calls.dialer.claim import Nothing, claim_next, claim_some, expire_overdue
@@ -48,6 +48,7 @@ MOST_TOGETHER = 16
 """Calls claimed in one transaction at most, to keep it short."""
 GATES_EVERY_S = 1.0
 COMPARE_LOOKS_S = 10.0
+CHECK_LOOKS_S = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +111,7 @@ class Dialer:
             Worker("fill", self.step_fill, bell="fill"),
             Worker("watch", self._watch.look),
             Worker("gates", self.step_gates),
+            Worker("check", self.step_check),
             Worker("heartbeat", self.step_heartbeat),
             Worker("tidy", self.step_tidy),
             Worker("compare", self.step_compare),
@@ -217,6 +219,14 @@ class Dialer:
         account.probe_account(self.provider)
         breaker.review()
         return GATES_EVERY_S
+
+    def step_check(self) -> float:
+        """At the start and every few minutes, by whichever dialer comes first."""
+        now = database_now()
+        wait = provider_checks.seconds_to_next_look(now=now)
+        if not wait:
+            provider_checks.look_and_keep(self.provider, now=now)
+        return min(max(wait, 1.0), CHECK_LOOKS_S)
 
     def step_compare(self) -> float:
         return 0.5 if compare_next(self.provider, now=timezone.now()) else COMPARE_LOOKS_S

@@ -25,6 +25,7 @@ from calls.models.gate import Gate, Heartbeat
 from calls.models.imports import LeadImport, RefusedPart
 from calls.models.interruption import Interruption
 from calls.models.lead import Lead, LeadList, LeadPhone, LeadStatus, NextAction, Note, PhoneState, ZoneSource
+from calls.models.provider_check import ProviderCheck
 from calls.models.recording import RecordingCopy
 from calls.models.stop import Stop
 from calls.models.transcript import Transcript
@@ -65,6 +66,7 @@ __all__ = [
     "Outcome",
     "PhoneState",
     "Priority",
+    "ProviderCheck",
     "RecordingCopy",
     "RefusedPart",
     "Sentiment",

@@ -15,6 +15,7 @@ from django.utils import timezone
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
+from calls import provider_checks
 from calls.dialer import SILENT_AFTER, stop_state
 from calls.models import Call, CallStatus, Heartbeat, WebhookEvent
 from calls.models.webhook_event import EventState
@@ -25,13 +26,18 @@ PROMETHEUS = "text/plain; version=0.0.4; charset=utf-8"
 @never_cache
 @require_safe
 def health(request: HttpRequest) -> JsonResponse:
-    """`timestamp` in milliseconds; 503 when the database does not answer."""
+    """`timestamp` in milliseconds; 503 when the database does not answer. Answers a word of our own."""
     timestamp = int(timezone.now().timestamp() * 1000)
+    headers = {}
+    if known := provider_checks.echo(request.headers.get(provider_checks.ECHO, "")):
+        headers[provider_checks.ECHO] = known
     try:
         active = Call.objects.active().count()
     except DatabaseError:
-        return JsonResponse({"status": "unhealthy", "active_calls": None, "timestamp": timestamp}, status=503)
-    return JsonResponse({"status": "healthy", "active_calls": active, "timestamp": timestamp})
+        told = {"status": "unhealthy", "active_calls": None, "timestamp": timestamp}
+        return JsonResponse(told, status=503, headers=headers)
+    told = {"status": "healthy", "active_calls": active, "timestamp": timestamp}
+    return JsonResponse(told, headers=headers)
 
 
 @never_cache
