@@ -20,7 +20,8 @@ RUN = $(VENV)/bin/python
 # Named after what is in the file: another checkout of it, or an edit, and pip is asked again.
 INSTALLED = $(VENV)/.installed-$(shell cksum < requirements.txt | tr ' ' -)
 INSTALLED_DEV = $(VENV)/.installed-dev-$(shell cat requirements.txt requirements-dev.txt | cksum | tr ' ' -)
-PIP = $(RUN) -m pip install --quiet --disable-pip-version-check
+# Compiling all that is installed takes half as long again, and most of it is never imported.
+PIP = $(RUN) -m pip install --quiet --disable-pip-version-check --no-compile
 
 .DEFAULT_GOAL = help
 .PHONY: help demo test web dialer worker storm lint lock bench

@@ -151,7 +151,8 @@ def debian_postgresql() -> None:
     with tempfile.TemporaryDirectory(prefix="callcenter-") as folder:
         run(second, "-m", "venv", folder)
         inside = Path(folder) / "bin" / "python"
-        run(inside, "-m", "pip", "install", "-q", "--disable-pip-version-check", "-r", "requirements-dev.txt")
+        pip = ["-m", "pip", "install", "-q", "--disable-pip-version-check", "--no-compile"]
+        run(inside, *pip, "-r", "requirements-dev.txt")
         _postgresql(debian_programs, "not browser and not long", inside)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -20,6 +21,7 @@ from calls.api.keys import make_key
 from tests import factories
 from tests.test_api_calls import FIELDS
 
+ROOT = Path(__file__).resolve().parent.parent
 # A call that may never be is 422 by contract, however well-formed the request. The coverage phase would
 # send a request for every time zone there is.
 CONFIG = """
@@ -114,6 +116,8 @@ def test_schemathesis_finds_nothing(live_server: Any, around_the_clock: None, tm
         capture_output=True,
         text=True,
         cwd=tmp_path,
+        # Where the other tests keep what hypothesis works out once.
+        env={**os.environ, "HYPOTHESIS_STORAGE_DIRECTORY": str(ROOT / ".hypothesis")},
         timeout=600,
         check=False,
     )
