@@ -18,9 +18,10 @@ import pytest
 from django.conf import LazySettings, settings
 from django.contrib.auth.models import Group, User
 from django.db import connection, connections
-from django.test import Client
+from django.test import Client, TransactionTestCase
 
 from tests import raw_server
+from tests.database import AsMigrated
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, BrowserContext, Page
@@ -68,10 +69,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Tests that commit empty all tables when they end: the next one gets the migrations' rows back.
-
-    What only PostgreSQL does (marked `postgresql`) is not tried on SQLite.
-    """
+    """What only PostgreSQL does (marked `postgresql`) is not tried on SQLite."""
     if settings.DATABASES["default"]["ENGINE"].endswith("sqlite3"):
         elsewhere = [item for item in items if item.get_closest_marker("postgresql")]
         config.hook.pytest_deselected(items=elsewhere)
@@ -85,13 +83,6 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         others = [item for item in items if not _may_differ_by_engine(item)]
         config.hook.pytest_deselected(items=others)
         items[:] = [item for item in items if item not in others]
-    for item in items:
-        marker = item.get_closest_marker("django_db")
-        options = dict(marker.kwargs) if marker else {}
-        fixtures = set(getattr(item, "fixturenames", ()))
-        if options.get("transaction") or fixtures & {"transactional_db", "live_server"}:
-            options |= {"transaction": True, "serialized_rollback": True}
-            item.add_marker(pytest.mark.django_db(**options), append=False)
 
 
 def _drives(item: pytest.Item) -> bool:
@@ -121,12 +112,18 @@ def django_db_modify_db_settings(
 @pytest.fixture(scope="session")
 def django_db_setup(django_db_setup: None, django_db_blocker: Any) -> None:
     """A busy machine may think for seconds within one migration; the tests run under our limits."""
-    if connection.vendor == "postgresql":
-        with django_db_blocker.unblock():
+    with django_db_blocker.unblock():
+        if connection.vendor == "postgresql":
             options = connection.settings_dict["OPTIONS"]
             options["options"] = options["options"].removesuffix(NEVER_TOO_IDLE)
             connection.close()
             connection.close_pool()
+        as_migrated = AsMigrated()
+
+    def bring_back(_case: TransactionTestCase) -> None:
+        as_migrated.bring_back()
+
+    TransactionTestCase._fixture_teardown = bring_back
 
 
 @pytest.fixture(autouse=True)
