@@ -33,6 +33,8 @@ os.environ.setdefault("DJANGO_ALLOW_ASYNC_UNSAFE", "true")
 
 API_KEY = "key_test_0123456789abcdef"
 WEBHOOK_SECRET = "secret_test_0123456789abcdef"
+TWILIO_SID = "AC" + "0123456789abcdef" * 2
+TWILIO_TOKEN = "token_test_0123456789abcdef"
 PASSWORD = "correct horse battery"
 NEVER_TOO_IDLE = " -c idle_in_transaction_session_timeout=0"
 NOBODY_THERE = "http://127.0.0.1:9"
@@ -57,6 +59,10 @@ def pytest_configure(config: pytest.Config) -> None:
     settings.RETELL_WEBHOOK_KEYS = [API_KEY]
     settings.RETELL_WEBHOOK_SECRETS = [WEBHOOK_SECRET]
     settings.RETELL_BASE_URL = NOBODY_THERE
+    settings.TWILIO_ACCOUNT_SID = TWILIO_SID
+    settings.TWILIO_AUTH_TOKENS = [TWILIO_TOKEN]
+    settings.TWILIO_SHARED_KEYS = []
+    settings.TWILIO_BASE_URL = NOBODY_THERE
     settings.PUBLIC_BASE_URL = "http://testserver"
     # Each test's client would read all static files anew.
     settings.WHITENOISE_AUTOREFRESH = True

@@ -15,6 +15,8 @@ CONTRACTS = {
     "current": "agents.providers.retell.RetellProvider",
     "article": "agents.providers.retell_article.ArticleProvider",
 }
+BESIDE = {"twilio": "agents.providers.twilio.provider.TwilioProvider"}
+"""Contracts that stand beside the one in force: asked for by name alone."""
 PROVIDERS = {"retell": "Retell AI"}
 
 _lock = threading.Lock()
@@ -35,10 +37,13 @@ def get_provider(contract: str | None = None) -> Provider:
         settings.RETELL_API_KEY,
         ",".join(settings.RETELL_WEBHOOK_KEYS),
         ",".join(settings.RETELL_WEBHOOK_SECRETS),
+        settings.TWILIO_BASE_URL,
+        settings.TWILIO_ACCOUNT_SID,
+        ",".join(settings.TWILIO_AUTH_TOKENS),
     )
     with _lock:
         if key not in _built:
-            _built[key] = import_string(CONTRACTS[contract]).from_settings()
+            _built[key] = import_string({**CONTRACTS, **BESIDE}[contract]).from_settings()
         return _built[key]
 
 

@@ -17,14 +17,29 @@ def event_key(source: str, contract: str, body: bytes) -> str:
 
 
 def store_webhook(
-    body: bytes, *, signature: str, contract: str, now: datetime, signed: bytes | None = None
+    body: bytes,
+    *,
+    signature: str,
+    contract: str,
+    now: datetime,
+    signed: bytes | None = None,
+    call_uuid: UUID | None = None,
 ) -> None:
     """One row, committed when this returns. A repeat collides with its key and changes nothing.
 
     `signed`: what the signature was made of, where that is not the body as it came; repeats are known by it.
+    `call_uuid`: which of our calls it is about, where the address it came to says so.
     """
     source = EventSource.WEBHOOK
-    _store(body, source=source, contract=contract, signature=signature[:300], now=now, signed=signed)
+    _store(
+        body,
+        source=source,
+        contract=contract,
+        signature=signature[:300],
+        now=now,
+        signed=signed,
+        call_uuid=call_uuid,
+    )
 
 
 def store_lookup(
@@ -63,6 +78,7 @@ def _store(
         key=event_key(source, contract, body if signed is None else signed),
         source=source,
         contract=contract,
+        provider="twilio" if contract == "twilio" else "retell",
         body=body,
         signature=signature,
         received_at=now,

@@ -123,12 +123,14 @@ def judge(evidence: Evidence, *, now: datetime) -> Unreachable | None:
 
 
 def gather(*, now: datetime) -> Evidence:
-    """Three short queries, each over an indexed or small range."""
-    news = WebhookEvent.objects.filter(
-        source=EventSource.WEBHOOK, received_at__gt=now - LOOKED_BACK
-    ).aggregate(last=Max("received_at"), recent=Count("pk", filter=Q(received_at__gt=now - REFUSALS_WITHIN)))
+    """Three short queries, each over an indexed or small range. What Twilio tells says nothing of Retell."""
+    told = WebhookEvent.objects.filter(source=EventSource.WEBHOOK, received_at__gt=now - LOOKED_BACK)
+    news = told.exclude(contract="twilio").aggregate(
+        last=Max("received_at"), recent=Count("pk", filter=Q(received_at__gt=now - REFUSALS_WITHIN))
+    )
     refused = (
         SignatureRefusal.objects.filter(minute__gt=now - REFUSALS_WITHIN)
+        .exclude(cause="twilio")
         .values("cause")
         .annotate(many=Sum("count"))
     )
