@@ -138,11 +138,7 @@ def environment(
     }
     spoken = {"RETELL_CONTRACT": contract}
     if contract == "article":
-        spoken |= {
-            "RETELL_WEBHOOK_SECRET": kept["webhook_secret"],
-            "TWILIO_ACCOUNT_SID": "AC" + "0" * 32,
-            "TWILIO_AUTH_TOKEN": "nobody speaks to Twilio here",
-        }
+        spoken["RETELL_WEBHOOK_SECRET"] = kept["webhook_secret"]
     return {
         **inherited,
         **spoken,
@@ -153,6 +149,9 @@ def environment(
         "PUBLIC_BASE_URL": f"http://127.0.0.1:{port}",
         "RETELL_BASE_URL": f"http://127.0.0.1:{sandbox_port}",
         "RETELL_API_KEY": kept["api_key"],
+        "TWILIO_BASE_URL": f"http://127.0.0.1:{sandbox_port}",
+        "TWILIO_ACCOUNT_SID": "AC" + "0" * 32,
+        "TWILIO_AUTH_TOKEN": kept["webhook_secret"],
         "CALLS_PER_SECOND": f"{pace:g}",
         "MAX_CONCURRENT_CALLS": str(at_once),
         "CALLING_HOURS": "09:00-20:00",
