@@ -239,8 +239,9 @@ class Call(models.Model):
                 condition=Q(direction="outbound") & ~Q(status="ended"),
                 name="one_open_outbound_call_per_number",
             ),
+            # In this order it serves every look-up by the phone company's id, too.
             models.UniqueConstraint(
-                fields=["provider", "provider_call_id"],
+                fields=["provider_call_id", "provider"],
                 condition=~Q(provider_call_id=""),
                 name="one_row_per_provider_call",
             ),

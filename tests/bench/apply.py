@@ -242,6 +242,7 @@ def main() -> None:
         if asked.old:
             from tests.bench.history import fill
 
+            backlog(machine, 2, dice)
             fill(machine, asked.old)
         drained, lagged = [], []
         for turn in range(asked.rounds):

@@ -28,15 +28,13 @@ def fill(machine: Machine, count: int) -> None:
         )
         for model, key in ((Transcript, None), (WebhookEvent, "md5(c.n::text || e.key) || md5(e.key)")):
             table = model._meta.db_table
-            fields = [f.column for f in model._meta.concrete_fields if f.column and not f.primary_key]
-            picked = [
-                "c.id" if name == "call_id" else key if name == "key" and key else f"e.{name}"
-                for name in fields
-                if name is not None
-            ]
+            # A transcript's key is its call's.
+            fields = [f.column for f in model._meta.concrete_fields if f.column and f.column != "id"]
+            theirs = {"call_id": "c.id", "provider_call_id": "c.provider_call_id", "key": key}
+            picked = [theirs.get(name) or f"e.{name}" for name in fields]
             connection.execute(
                 f"INSERT INTO {table} ({', '.join(fields)}) SELECT {', '.join(picked)} FROM {table} e,"
-                " (SELECT id, row_number() OVER () AS n FROM calls_call"
+                " (SELECT id, provider_call_id, row_number() OVER () AS n FROM calls_call"
                 "  WHERE provider_call_id LIKE 'call_old_%%') AS c WHERE e.call_id = %s",
                 row,
             )
