@@ -5,6 +5,7 @@ Do-not-call is never undone from here, whoever says what later.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
@@ -31,6 +32,7 @@ from calls.models import (
 )
 from calls.models.callback import CallBackState
 from calls.models.do_not_call import DoNotCallSource
+from calls.models.together import update_each
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import User
@@ -80,38 +82,42 @@ def proposed(call: Call, *, opted_out: bool = False, asked_call_back: bool = Fal
     return ""
 
 
-def follow_through(call: Call, *, now: datetime) -> None:
-    """What the analysis of an ended call leads to. Repeating it changes nothing more.
+def follow_through(calls: Sequence[Call], *, now: datetime) -> None:
+    """What the analyses of ended calls lead to. Repeating it changes nothing more.
 
     A test call leads to nothing but an opt-out; a withheld number can be neither blocked nor called back.
     """
-    meaning = call.meaning
-    if call.proposed_disposition == Disposition.NEVER_CALL and call.counterpart:
-        opt_out(
-            call.counterpart,
-            reason=_("Asked on a call never to be called again."),
-            source=DoNotCallSource.CALL,
-            now=now,
-            lead=call.lead,
-            call=call,
-        )
-    CallBack.objects.filter(call=call, state=CallBackState.QUEUED).update(state=CallBackState.DONE)
-    if call.test:
-        return
-    if meaning == Disposition.CALL_BACK and call.counterpart:
-        at = call_back_time(call, now=now)
-        if at is not None:
-            promise(
-                call.lead,
-                number=call.counterpart,
-                at=at,
-                agent=call.agent,
+    # First of all, since it locks other calls: whoever has one of those may wait for a lead of ours.
+    for call in calls:
+        if call.proposed_disposition == Disposition.NEVER_CALL and call.counterpart:
+            opt_out(
+                call.counterpart,
+                reason=_("Asked on a call never to be called again."),
+                source=DoNotCallSource.CALL,
                 now=now,
+                lead=call.lead,
                 call=call,
-                note=call.promise or _("Asked to be called back."),
             )
-    if call.lead_id is not None and not call.disposition:
-        _move_lead(call, meaning, now=now)
+    CallBack.objects.filter(call__in=calls, state=CallBackState.QUEUED).update(state=CallBackState.DONE)
+    real = [call for call in calls if not call.test]
+    _move_leads([call for call in real if not call.disposition], now=now)
+    for call in real:
+        if call.meaning == Disposition.CALL_BACK and call.counterpart:
+            _promise(call, now=now)
+
+
+def _promise(call: Call, *, now: datetime) -> None:
+    at = call_back_time(call, now=now)
+    if at is not None:
+        promise(
+            call.lead,
+            number=call.counterpart,
+            at=at,
+            agent=call.agent,
+            now=now,
+            call=call,
+            note=call.promise or _("Asked to be called back."),
+        )
 
 
 def call_back_time(call: Call, *, now: datetime) -> datetime | None:
@@ -148,16 +154,29 @@ def set_disposition(call: Call, disposition: str, *, by: User, now: datetime) ->
                 lead=locked.lead,
             )
         if locked.lead_id is not None:
-            _move_lead(locked, disposition, now=now, by_person=True)
+            _move_leads([locked], now=now, by_person=True)
     call.disposition, call.disposition_by_id, call.disposition_at = disposition, by.pk, now
 
 
-def _move_lead(call: Call, meaning: str, *, now: datetime, by_person: bool = False) -> None:
-    # Fresh: what a promise has just planned must not be overwritten by an older reading.
-    lead = Lead.objects.filter(pk=call.lead_id or 0).first()
-    if lead is None:
-        return
-    before = (lead.status, lead.next_action, lead.next_action_at)
+def _move_leads(calls: Sequence[Call], *, now: datetime, by_person: bool = False) -> None:
+    # Read anew: what somebody has written since must not be overwritten by an older reading.
+    rows = Lead.objects.filter(pk__in=[call.lead_id for call in calls if call.lead_id is not None])
+    leads = {lead.pk: lead for lead in rows.order_by("pk").select_for_update(no_key=True)}
+    before = {pk: _state(lead) for pk, lead in leads.items()}
+    for call in calls:
+        lead = leads.get(call.lead_id or 0)
+        if lead is not None:
+            _move(lead, call, now=now, by_person=by_person)
+    moved = [lead for lead in leads.values() if _state(lead) != before[lead.pk]]
+    update_each(moved, ["status", "next_action", "next_action_at"])
+
+
+def _state(lead: Lead) -> tuple[str, str, datetime | None]:
+    return lead.status, lead.next_action, lead.next_action_at
+
+
+def _move(lead: Lead, call: Call, *, now: datetime, by_person: bool) -> None:
+    meaning = call.meaning
     if meaning == Disposition.WRONG_NUMBER or (by_person is False and call.outcome == Outcome.INVALID_NUMBER):
         LeadPhone.objects.filter(lead=lead, number=call.counterpart).update(state=PhoneState.WRONG)
         fine = LeadPhone.objects.filter(lead=lead, state=PhoneState.VALID).exists()
@@ -175,5 +194,3 @@ def _move_lead(call: Call, meaning: str, *, now: datetime, by_person: bool = Fal
             lead.next_action, lead.next_action_at = NextAction.NONE, None
     elif call.answered_by == AnsweredBy.PERSON and lead.status == LeadStatus.NEW:
         lead.status = LeadStatus.CONTACTED
-    if (lead.status, lead.next_action, lead.next_action_at) != before:
-        lead.save(update_fields=["status", "next_action", "next_action_at"])

@@ -12,7 +12,7 @@ import hashlib
 import os
 import re
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -57,10 +57,14 @@ class Broken(Exception):
     """What came is not what was announced; the next try starts anew or goes on."""
 
 
-def want_copy(call: Call, *, now: datetime) -> None:
-    """Called whenever a call's facts are written: once it has a recording, one copy of it is wanted."""
-    if settings.RECORDINGS == KEEP and call.recording_url and call.ended_at:
-        RecordingCopy.objects.get_or_create(call=call, defaults={"next_try_at": now})
+def want_copies(calls: Iterable[Call], *, now: datetime) -> None:
+    """Called whenever facts of calls are written: of each that has a recording by now one copy is wanted."""
+    if settings.RECORDINGS != KEEP:
+        return
+    wanted = [call for call in calls if call.recording_url and call.ended_at]
+    RecordingCopy.objects.bulk_create(
+        [RecordingCopy(call=call, next_try_at=now) for call in wanted], ignore_conflicts=True
+    )
 
 
 def due(*, now: datetime) -> list[uuid.UUID]:

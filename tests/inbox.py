@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from calls.lifecycle.apply import apply_next
-from calls.lifecycle.bunch import apply_due
+from calls.lifecycle.apply import apply_due, apply_next
 
 
 def apply_pending(*, now: datetime) -> None:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from datetime import datetime, timedelta
+from threading import Thread
 from typing import Any
 
 import pytest
-from django.db import connection
+from django.db import connection, transaction
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
@@ -16,7 +17,8 @@ from agents.models import Agent
 from calls import eligibility, search
 from calls.admin.call_story import conversation
 from calls.lifecycle import apply as applying
-from calls.lifecycle import bunch
+from calls.lifecycle import fold
+from calls.lifecycle.apply import apply_due
 from calls.lifecycle.facts import store_webhook
 from calls.models import Call, CallBack, CallStatus, Direction, DoNotCall, Lead, Transcript, WebhookEvent
 from tests import factories
@@ -110,6 +112,84 @@ def test_events_repeated_and_reordered_leave_equal_rows(apply: Apply) -> None:
     assert all(row == rows[0] for row in rows)
 
 
+def test_the_transcript_that_the_analysis_brings_again_is_not_written_again() -> None:
+    call = factories.make_call(status=CallStatus.PLACED, provider_call_id="call_1")
+    tell_whole_call(call_uuid=str(call.pk))
+    analysis = WebhookEvent.objects.latest("pk")
+    WebhookEvent.objects.filter(pk=analysis.pk).update(next_try_at=timezone.now() + timedelta(hours=1))
+    apply_pending(now=timezone.now())
+    Transcript.objects.update(text="kept")
+    apply_pending(now=timezone.now() + timedelta(hours=2))
+    assert Call.objects.get().final
+    assert Transcript.objects.get().text == "kept"
+
+
+def test_many_events_take_no_more_statements_than_a_few() -> None:
+    def statements(calls: int) -> int:
+        for n in range(calls):
+            call = factories.make_call(
+                status=CallStatus.PLACED, provider_call_id=f"call_{calls}_{n}", lead=factories.make_lead()
+            )
+            tell_whole_call(call.provider_call_id, call_uuid=str(call.pk))
+        with CaptureQueriesContext(connection) as asked:
+            assert apply_due(now=timezone.now()) == 3 * calls
+        assert Call.objects.filter(final=True, proposed_disposition="interested").count() >= calls
+        assert set(Lead.objects.values_list("status", flat=True)) == {"interested"}
+        return len(asked)
+
+    few = statements(2)
+    assert statements(12) == few
+
+
+def test_what_two_calls_of_one_bunch_say_of_their_lead_is_all_kept() -> None:
+    lead = factories.make_lead(time_zone="America/New_York")
+    at = (timezone.now() + timedelta(days=1)).strftime("%Y-%m-%dT10:00")
+    said: tuple[dict[str, Any], ...] = ({"callback_time": at}, {"interested": True})
+    for n, custom in enumerate(said):
+        call = factories.make_call(
+            status=CallStatus.PLACED,
+            provider_call_id=f"call_{n}",
+            lead=lead,
+            agent=factories.make_agent(),
+            counterpart=f"+1212555010{n}",
+        )
+        tell_whole_call(call.provider_call_id, call_uuid=str(call.pk), custom=custom)
+    assert apply_due(now=timezone.now()) == 6
+    lead.refresh_from_db()
+    promise = CallBack.objects.get()
+    assert (lead.status, lead.next_action, lead.next_action_at) == ("interested", "call_back", promise.due_at)
+
+
+@pytest.mark.postgresql
+@pytest.mark.django_db(transaction=True)
+def test_two_dialers_share_what_is_due_and_neither_waits_for_the_other() -> None:
+    calls = [
+        factories.make_call(
+            status=CallStatus.PLACED, provider_call_id=f"call_{n}", lead=factories.make_lead()
+        )
+        for n in range(4)
+    ]
+    for call in calls:
+        tell("call_started", call.provider_call_id, call_uuid=str(call.pk), start_timestamp=START)
+    done: list[int] = []
+
+    def other() -> None:
+        try:
+            done.append(apply_due(now=timezone.now()))
+        finally:
+            connection.close()
+
+    with transaction.atomic():
+        held = WebhookEvent.objects.order_by("pk")[:2].select_for_update()
+        assert [event.state for event in held] == ["pending", "pending"]
+        thread = Thread(target=other)
+        thread.start()
+        thread.join(10)
+        assert done == [2]
+    assert apply_due(now=timezone.now()) == 2
+    assert set(Call.objects.values_list("status", flat=True)) == {CallStatus.IN_PROGRESS}
+
+
 def test_a_transcript_that_came_as_text_only_is_shown_and_found(apply: Apply) -> None:
     call = factories.make_call(status=CallStatus.PLACED, provider_call_id="call_1")
     body = theirs("call_1", call_status="ended") | {"transcript": "Agent: Hello\nUser: Rhubarb, please."}
@@ -177,15 +257,14 @@ def test_an_unreadable_body_is_kept_and_listed(apply: Apply) -> None:
 def test_one_event_that_fails_does_not_stop_the_others(apply: Apply, monkeypatch: pytest.MonkeyPatch) -> None:
     poisoned = factories.make_call(status=CallStatus.PLACED, provider_call_id="call_1")
     fine = factories.make_call(status=CallStatus.PLACED, provider_call_id="call_2")
-    real = applying.fold_facts
+    real = fold.fold_facts
 
     def fold_facts(call: Call, *facts: Any, **options: Any) -> Any:
         if call.pk == poisoned.pk:
             raise RuntimeError("poison")
         return real(call, *facts, **options)
 
-    monkeypatch.setattr(applying, "fold_facts", fold_facts)
-    monkeypatch.setattr(bunch, "fold_facts", fold_facts)
+    monkeypatch.setattr(fold, "fold_facts", fold_facts)
     for call in (poisoned, fine):
         tell(
             "call_started",

@@ -24,7 +24,7 @@ from calls.dialer.ask import _attempt
 from calls.dialer.breaker import Health, Tally, Trial, judge, judge_trial, rest
 from calls.dialer.claim import Nothing, claim_next
 from calls.dialer.place import place
-from calls.lifecycle.bunch import apply_due
+from calls.lifecycle.apply import apply_due
 from calls.lifecycle.facts import store_lookup
 from calls.models import Call, CallStatus, Gate, LeadPhone, Stop
 from calls.models.clock import database_now

@@ -18,7 +18,7 @@ from django.test import Client
 from django.utils import timezone
 
 from calls.lifecycle import apply as applying
-from calls.lifecycle import bunch
+from calls.lifecycle import fold
 from calls.lifecycle.apply import read_again
 from calls.lifecycle.facts import _store, store_webhook
 from calls.models import Call, CallStatus, Transcript, WebhookEvent
@@ -40,7 +40,7 @@ def nothing_kept() -> None:
 @pytest.fixture
 def poison(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
     """`poison("call_1")`: whatever is told of that call ends in an error of ours; undone by `monkeypatch`."""
-    real = applying.derive
+    real = fold.derive
 
     def of(call_id: str) -> None:
         def derive(facts: Any) -> Any:
@@ -48,7 +48,7 @@ def poison(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
                 raise RuntimeError("poison \x00 from a stranger")
             return real(facts)
 
-        monkeypatch.setattr(applying, "derive", derive)
+        monkeypatch.setattr(fold, "derive", derive)
 
     return of
 
@@ -133,7 +133,7 @@ def test_a_fact_that_fails_does_not_hold_up_the_other_facts_of_its_call(
             raise RuntimeError("poison")
         return name, kind, facts
 
-    for module in (applying, bunch):
+    for module in (applying, fold):
         monkeypatch.setattr(module, "read_facts", read)
     apply_at(soon())
     call.refresh_from_db()

@@ -38,7 +38,7 @@ def _keeping(settings: LazySettings, tmp_path: Path) -> None:
 @pytest.fixture
 def wanted() -> RecordingCopy:
     call = factories.make_call("ended", recording_url=URL)
-    recording_copies.want_copy(call, now=timezone.now())
+    recording_copies.want_copies([call], now=timezone.now())
     return RecordingCopy.objects.get()
 
 
@@ -192,7 +192,7 @@ def test_a_deleted_recording_is_played_to_nobody_and_not_made_again(wanted: Reco
     with pytest.raises(Exception, match="deleted"):
         open_recording(wanted.call, provider=company, client=storage())
     assert company.asked == []
-    recording_copies.want_copy(wanted.call, now=timezone.now())
+    recording_copies.want_copies([wanted.call], now=timezone.now())
     assert copy(wanted, Storage()) is False
     assert wanted.state == "deleted"
 

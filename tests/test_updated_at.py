@@ -45,6 +45,7 @@ WRITERS: dict[str, Callable[[Call], Any]] = {
     "update through a relation": lambda call: call.lead.calls.update(attempt=2) if call.lead else None,
     "save": lambda call: call.save(),
     "save of some columns": lambda call: call.save(update_fields=["attempt"]),
+    "update_each": lambda call: Call.objects.update_each([call], ["attempt"]),
     "bulk_update": lambda call: Call.objects.bulk_update([call], ["attempt"]),
     "update_or_create": lambda call: Call.objects.update_or_create(pk=call.pk, defaults={"attempt": 2}),
     "a lead deleted": lambda call: call.lead.delete() if call.lead else None,

@@ -28,7 +28,7 @@ from calls.dialer.promises import miss_unplaced, queue_next_promise
 from calls.dialer.replay import replay
 from calls.dialer.watch import Bells, Watch
 from calls.lifecycle import reconcile
-from calls.lifecycle.bunch import apply_due
+from calls.lifecycle.apply import apply_due
 from calls.lifecycle.compare import compare_next
 from calls.lifecycle.tidy import tidy
 from calls.models import Call, CallStatus

@@ -362,7 +362,7 @@ def refused(call_id: UUID, token: UUID, error: Refused) -> None:
         Call.objects.filter(pk=call_id).update(retry_class="no", fault=call.fault, **said)
         refusals.ended(call, why=error.message)
         if call.outcome == Outcome.INVALID_NUMBER:
-            dispositions.follow_through(call, now=now)
+            dispositions.follow_through([call], now=now)
 
 
 def unclear(call_id: UUID, token: UUID, why: str) -> None:

@@ -42,8 +42,10 @@ def refused(call: Call, error: Refused, *, now: datetime) -> bool:
 
 def ended(call: Call, *, why: str = "") -> None:
     """A call out has just been heard to be over, `why` in words. Nothing for what people do."""
+    if call.direction != Direction.OUTBOUND or not call.fault:
+        return
     now = database_now()
-    if call.direction != Direction.OUTBOUND or not call.fault or now - (call.ended_at or now) > RECENT:
+    if now - (call.ended_at or now) > RECENT:
         return
     if call.fault == Fault.ACCOUNT:
         why = _("A call ended because the account may not pay for it.")

@@ -1,40 +1,41 @@
-"""From the inbox to the rows: the only writer of a call's status once a provider has it.
+"""From the inbox to the calls: which call an event belongs to, and what becomes of the event.
 
-The transaction story: one event is locked, then its call; all facts of that call are folded anew and
-written. What fails rolls back alone, is noted on the event with its traceback, and others go on.
+Events are applied many in one transaction, for a tenth of the commits and statements. Whatever fails rolls
+back with all of its bunch, which is then applied one by one: what fails alone is noted on the event with
+its traceback, and the others go on.
 """
 
 from __future__ import annotations
 
-import dataclasses
 import traceback
 import uuid
-from collections.abc import Collection, Iterable
-from dataclasses import dataclass
+from collections import defaultdict
+from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
-from typing import Any
 
 import structlog
-from django.db import transaction
+from django.db import connection, transaction
 from django.db.models import Func, Q, QuerySet
 from django.db.models.expressions import RawSQL
 from django.utils.translation import gettext as _
 
 from agents.models import PhoneNumber
-from agents.providers.base import CallFacts, EventKind, Provider, Stage, Unreadable
+from agents.providers.base import CallFacts, EventKind, Provider, Unreadable
 from agents.providers.registry import get_provider
-from calls import dispositions, recording_copies, search
-from calls.dialer import refusals
-from calls.lifecycle import schedule
-from calls.lifecycle.derive import Derived, Fact, derive
+from calls.lifecycle.derive import Fact
+from calls.lifecycle.fold import as_fact, facts_of, fold, read_facts
 from calls.lifecycle.inbound import new_inbound_call
-from calls.models import Call, CallStatus, Direction, Outcome, Transcript, WebhookEvent
-from calls.models.call_words import CLIMB
+from calls.models import Call, Direction, Outcome, WebhookEvent
 from calls.models.clock import database_now, skips_locked_rows
+from calls.models.together import update_each
 from calls.models.webhook_event import EventSource, EventState
 
 log = structlog.get_logger(__name__)
 
+MOST = 100
+"""Events a transaction: a tenth of a second of holding their calls."""
+MOST_ON_SQLITE = 40
+"""There nobody else can write meanwhile."""
 FOREIGN_AFTER = timedelta(hours=1)
 LONG_ENDED = timedelta(days=1)
 """After this an event changes nothing any more, where a recorded request can be sent again for ever."""
@@ -43,6 +44,11 @@ RETRY_S = (1, 5, 30, 120, 600, 3600)
 IN_THE_INBOX = (EventState.PENDING, EventState.WAITING, EventState.FAILING)
 # SQLite uses the index of the inbox only where a statement says literally what the index says.
 WRITTEN_OUT = [RawSQL(f"'{state.value}'", []) for state in IN_THE_INBOX]  # noqa: S611  our own words
+WRITTEN = (
+    *("state", "tries", "next_try_at", "problem", "applied_at"),
+    *("name", "provider_call_id", "call_uuid", "call"),
+)
+"""What applying changes of an event."""
 AGAIN_AT_A_TIME = 200
 AGAIN_PACE = timedelta(seconds=1)
 """Between two bunches of events read again, so that a year of them does not hold up what comes in."""
@@ -55,39 +61,65 @@ def due_events(now: datetime | Func) -> QuerySet[WebhookEvent]:
     )
 
 
+def apply_due(*, now: datetime) -> int:
+    """Apply what is due, at most `MOST` events; how many were touched."""
+    # SQLite would begin to write only to find nothing.
+    if not due_events(now).exists():
+        return 0
+    picked: list[int] = []
+    done = 0
+    try:
+        done = _apply_together(picked, now=now)
+    except Exception:
+        log.warning("a bunch of events is applied one by one", rows=len(picked), exc_info=True)
+    while done < len(picked) and apply_next(now=now, only=picked):
+        done += 1
+    return done
+
+
+def _apply_together(picked: list[int], *, now: datetime) -> int:
+    """Those that need not wait for anybody; how many. All that are looked at are added to `picked`."""
+    most = MOST_ON_SQLITE if connection.vendor == "sqlite" else MOST
+    with transaction.atomic():
+        events = list(_locked(due_events(now))[:most])
+        picked += [event.pk for event in events]
+        done = _apply(events, waits=False, now=now)
+        _keep(done, now=now)
+    return len(done)
+
+
 def apply_next(*, now: datetime, only: Collection[int] | None = None) -> bool:
     """Apply one event, of these (ids) if given. True: there may be more."""
     due = due_events(now) if only is None else due_events(now).filter(pk__in=only)
     if not due.exists():
         return False
     with transaction.atomic():
-        event = due.select_for_update(of=("self",), skip_locked=skips_locked_rows()).first()
+        event = _locked(due).first()
         if event is None:
             return False
-        its_call = event.call_id
-        event.problem = ""
+        its_call, applied_before = event.call_id, event.applied_at
         try:
             with transaction.atomic():
-                _apply(event, now=now)
+                _apply([event], waits=True, now=now)
         except Exception:
             log.exception("event could not be applied", row=event.pk)
             event.problem, event.state = _storable(traceback.format_exc()), EventState.FAILING
-            # A call that was made for this event was rolled back with it.
-            event.call_id = its_call
-        tried(event, now=now)
-        event.save(
-            update_fields=[
-                "state", "tries", "next_try_at", "problem",
-                "name", "provider_call_id", "call_uuid", "call",
-            ]
-        )  # fmt: skip
+            # A call that was made for this event was rolled back with it, and so was what it said.
+            event.call_id, event.applied_at = its_call, applied_before
+        _keep([event], now=now)
     return True
 
 
-def tried(event: WebhookEvent, *, now: datetime) -> None:
-    """Count the try, and say when the next would be; not saved."""
-    event.tries += 1
-    event.next_try_at = now + timedelta(seconds=RETRY_S[min(event.tries - 1, len(RETRY_S) - 1)])
+def _locked(events: QuerySet[WebhookEvent]) -> QuerySet[WebhookEvent]:
+    return events.select_for_update(of=("self",), skip_locked=skips_locked_rows())
+
+
+def _keep(events: Sequence[WebhookEvent], *, now: datetime) -> None:
+    """Count the try, say when the next would be, and write what became of them."""
+    for event in events:
+        event.tries += 1
+        event.next_try_at = now + timedelta(seconds=RETRY_S[min(event.tries - 1, len(RETRY_S) - 1)])
+    update_each(events, WRITTEN)
 
 
 def _storable(text: str) -> str:
@@ -115,53 +147,86 @@ def read_again(events: QuerySet[WebhookEvent], *, now: datetime) -> int:
         found, last = found + len(some), some[-1]
 
 
-def read_facts(event: WebhookEvent, provider: Provider) -> tuple[str, EventKind, CallFacts | None]:
-    """The event's name, kind and facts. Raises Unreadable."""
-    body = bytes(event.body)
-    if event.source == EventSource.LOOKUP:
-        return "look-up", EventKind.FACT, provider.read_call(body)
-    read = provider.read_event(body)
-    return read.name, read.kind, read.facts
+def _apply(events: Sequence[WebhookEvent], *, waits: bool, now: datetime) -> list[WebhookEvent]:
+    """Fold what they say into their calls; returns those of which it was decided what they are, not saved.
+
+    `waits`: for a call that somebody else holds. Without, such an event is left, and so is one whose call is
+    not there, since nobody can tell the one from the other.
+    """
+    read = {event.pk: facts for event in events if (facts := _read(event)) is not None}
+    calls = _locked_calls([event for event in events if event.pk in read], waits=waits)
+    by_id = {call.provider_call_id: call for call in calls.values()}
+    decided = []
+    news: dict[Call, list[Fact]] = defaultdict(list)
+    for event in events:
+        if facts := read.get(event.pk):
+            # By *our* id first: an event can come before our own POST has returned.
+            call = calls.get(event.call_uuid) if event.call_uuid else by_id.get(facts.provider_call_id)
+            if waits:
+                call = call or by_id.get(facts.provider_call_id) or _new_call(event, facts, now=now)
+            elif call is None or not call.provider_call_id:
+                continue
+            _judge(event, call, facts, now=now)
+            if call is not None and event.state == EventState.APPLIED:
+                news[call].append(as_fact(event, facts))
+        decided.append(event)
+    if news:
+        fold(news, known=facts_of(news, but=[event.pk for event in decided]), now=now)
+    return decided
 
 
-def _apply(event: WebhookEvent, *, now: datetime) -> None:
-    provider = get_provider(event.contract)
+def _read(event: WebhookEvent) -> CallFacts | None:
+    """Its facts, and on the event itself whose they are; None when it says nothing that counts."""
+    event.problem = ""
     try:
-        event.name, kind, facts = read_facts(event, provider)
-        event.name = event.name[:60]
+        name, kind, facts = read_facts(event, get_provider(event.contract))
     except Unreadable as error:
         event.state, event.problem = EventState.UNREADABLE, str(error)[:8000]
-        return
+        return None
+    event.name = name[:60]
     if kind != EventKind.FACT or facts is None:
         event.state = EventState.IGNORED
-        return
+        return None
     event.provider_call_id = facts.provider_call_id[:120]
     # Found by number and time, the facts name no id of ours: then the one it was looked up for counts.
     event.call_uuid = as_uuid(facts.call_uuid) or event.call_uuid
-    call = _find_call(event, facts, now=now)
+    return facts
+
+
+def _locked_calls(events: Sequence[WebhookEvent], *, waits: bool) -> dict[uuid.UUID, Call]:
+    """The calls that these events name, locked in one order."""
+    ours = [event.call_uuid for event in events if event.call_uuid]
+    theirs = [event.provider_call_id for event in events]
+    rows = (
+        Call.objects.select_for_update(of=("self",), skip_locked=not waits and skips_locked_rows())
+        .select_related("lead", "agent")
+        .filter(Q(pk__in=ours) | Q(provider_call_id__in=theirs))
+        .order_by("pk")
+    )
+    return {call.pk: call for call in rows}
+
+
+def _judge(event: WebhookEvent, call: Call | None, facts: CallFacts, *, now: datetime) -> None:
+    """What the event is, now that its call is known or known not to be there."""
     if call is None:
         old = now - event.received_at > FOREIGN_AFTER
         event.state = EventState.FOREIGN if old else EventState.WAITING
         return
     event.call = call
-    if comes_too_late(event, call, provider):
+    if comes_too_late(event, call, get_provider(event.contract)):
         event.state, event.problem = EventState.IGNORED, _("It came more than a day after the call's end.")
         return
     if call.provider_call_id not in ("", facts.provider_call_id):
         event.state = EventState.INCIDENT
         _tell_incident(call, facts.provider_call_id)
         return
-    event.state = EventState.APPLIED
-    WebhookEvent.objects.filter(pk=event.pk).update(
-        call=call, provider_call_id=event.provider_call_id, call_uuid=event.call_uuid, applied_at=now
-    )
+    event.state, event.applied_at = EventState.APPLIED, now
     if not call.provider_call_id:
         Call.objects.filter(pk=call.pk).update(provider_call_id=facts.provider_call_id)
         call.provider_call_id = facts.provider_call_id
         WebhookEvent.objects.filter(provider_call_id=facts.provider_call_id, state=EventState.WAITING).update(
             next_try_at=now
         )
-    fold(call, provider=provider, now=now)
 
 
 def comes_too_late(event: WebhookEvent, call: Call, provider: Provider) -> bool:
@@ -183,13 +248,10 @@ def as_uuid(text: str | None) -> uuid.UUID | None:
         return None
 
 
-def _find_call(event: WebhookEvent, facts: CallFacts, *, now: datetime) -> Call | None:
-    """By *our* id first: an event can come before our own POST has returned. Locked."""
-    locked = Call.objects.select_for_update(of=("self",)).select_related("lead", "agent")
-    call = locked.filter(pk=event.call_uuid).first() if event.call_uuid else None
-    call = call or locked.filter(provider_call_id=facts.provider_call_id).first()
-    if call is not None or facts.direction != Direction.INBOUND or not facts.to_number:
-        return call
+def _new_call(event: WebhookEvent, facts: CallFacts, *, now: datetime) -> Call | None:
+    """Locked; None unless somebody has rung one of our numbers."""
+    if facts.direction != Direction.INBOUND or not facts.to_number:
+        return None
     ours = PhoneNumber.objects.filter(number=facts.to_number).first()
     if ours is None:
         return None
@@ -203,7 +265,7 @@ def _find_call(event: WebhookEvent, facts: CallFacts, *, now: datetime) -> Call 
     )
     # The race for this row may have been lost to another process, which folds later facts meanwhile:
     # without the lock this one would write its older ones over them.
-    return locked.get(pk=made.pk)
+    return Call.objects.select_for_update(of=("self",)).select_related("lead", "agent").get(pk=made.pk)
 
 
 def _tell_incident(call: Call, other: str) -> None:
@@ -214,141 +276,3 @@ def _tell_incident(call: Call, other: str) -> None:
     # Told again it stays as somebody has seen it; another ring is to be seen anew.
     Call.objects.filter(pk=call.pk).exclude(incident=text[:300]).update(incident=text[:300], judged="")
     log.error("one call, two provider ids", call=str(call.pk), known=call.provider_call_id, other=other)
-
-
-def facts_of(call: Call, provider: Provider) -> list[Fact]:
-    """Every fact that was ever applied to this call, pushed and fetched, and can be read.
-
-    One that is read again stays among them meanwhile; one that fails now speaks on its own row.
-    """
-    mine = Q(call=call)
-    if call.provider_call_id:
-        mine |= Q(provider_call_id=call.provider_call_id)
-    found = (
-        fact_of(event, provider) for event in WebhookEvent.objects.filter(mine, applied_at__isnull=False)
-    )
-    return [fact for fact in found if fact is not None and belongs(fact, call)]
-
-
-def fact_of(event: WebhookEvent, provider: Provider) -> Fact | None:
-    """What an applied event says, in the contract it came under; None when it says nothing that counts."""
-    try:
-        reader = provider if provider.contract == event.contract else get_provider(event.contract)
-        _name, kind, facts = read_facts(event, reader)
-    except Unreadable:
-        return None
-    except Exception:
-        log.exception("an applied event cannot be read any more", row=event.pk)
-        return None
-    return as_fact(event, facts) if kind == EventKind.FACT and facts is not None else None
-
-
-def as_fact(event: WebhookEvent, facts: CallFacts) -> Fact:
-    fetched = event.source == EventSource.LOOKUP
-    if facts.undated and facts.stage == Stage.CONNECTED:
-        facts = dataclasses.replace(facts, started_at=facts.started_at or event.received_at)
-    elif facts.undated and facts.stage == Stage.ENDED:
-        facts = dataclasses.replace(facts, ended_at=facts.ended_at or event.received_at)
-    return Fact(facts, fetched, event.key, event.received_at.timestamp() if fetched else 0.0)
-
-
-def belongs(fact: Fact, call: Call) -> bool:
-    """A second id of the phone company's for our call is an incident, and says nothing about the first."""
-    return fact.facts.provider_call_id == call.provider_call_id
-
-
-def fold(call: Call, *, provider: Provider, now: datetime) -> None:
-    """Derive the call from all its facts and write what changed. The caller holds its lock."""
-    facts = facts_of(call, provider)
-    if not facts:
-        return
-    folded = fold_facts(call, facts, now=now)
-    call.save(update_fields=folded.columns)
-    if folded.turns is not None:
-        Transcript.objects.update_or_create(call=call, defaults={"turns": folded.turns, "text": folded.text})
-        search.index_transcript(call.pk, folded.text)
-    if folded.has_news and folded.was_open:
-        refusals.ended(call)
-    recording_copies.want_copy(call, now=now)
-    if folded.has_news:
-        dispositions.follow_through(call, now=now)
-
-
-@dataclass(frozen=True, slots=True)
-class Folded:
-    """What is to be written: the call's changed columns (set on it already), its transcript, what follows."""
-
-    columns: list[str]
-    turns: list[dict[str, Any]] | None
-    text: str
-    has_news: bool
-    """It ended, or its analysis came: dispositions.follow_through."""
-    was_open: bool
-
-
-def fold_facts(call: Call, facts: Iterable[Fact], *, now: datetime) -> Folded:
-    """Set on the call what its facts say; nothing is written."""
-    derived = derive(facts)
-    was_ended, was_analysed = call.status == CallStatus.ENDED, call.analysed_at is not None
-    columns = {**told(call, derived), **_position(call, derived, now=now)}
-    for name, value in columns.items():
-        setattr(call, name, value)
-    columns |= meant(call, derived)
-    for name, value in columns.items():
-        setattr(call, name, value)
-    has_news = call.status == CallStatus.ENDED and (
-        not was_ended or (call.analysed_at is not None and not was_analysed)
-    )
-    return Folded(list(columns), derived.turns, derived.text, has_news, not was_ended)
-
-
-def told(call: Call, derived: Derived) -> dict[str, Any]:
-    """The columns that follow from the facts alone, whenever they are folded."""
-    columns = dict(derived.columns)
-    asked = call.cancel_requested_at or call.hang_up_at
-    if columns.get("outcome") == Outcome.NO_ANSWER and derived.stopped and asked:
-        columns |= {"outcome": Outcome.CANCELED, "outcome_evidence": _("We hung up before anybody answered.")}
-    return columns
-
-
-def meant(call: Call, derived: Derived) -> dict[str, Any]:
-    """What the call, with those columns, is proposed to have meant."""
-    return {
-        "proposed_disposition": dispositions.proposed(
-            call, opted_out=derived.opted_out, asked_call_back=derived.asked_call_back
-        ),
-        "promise": str(call.analysis.get("promise") or "")[:300],
-    }
-
-
-def _position(call: Call, derived: Derived, *, now: datetime) -> dict[str, Any]:
-    """Status climbs and never falls; slots and looks follow from where the call now is."""
-    status = max(call.status, derived.status, key=CLIMB.index)
-    fields: dict[str, Any] = {"status": status}
-    if call.direction == Direction.OUTBOUND and call.placed_at is None:
-        fields["placed_at"] = call.sent_at or derived.columns["answered_at"] or now
-    if status != CallStatus.ENDED:
-        fields["next_look_at"] = now + schedule.quiet_after(0)
-        fields["looks"] = 0
-        fields["slot_until"] = now + (
-            schedule.SLOT_TALKING if status == CallStatus.IN_PROGRESS else schedule.SLOT_AFTER_PLACING
-        )
-        return fields
-    fields["slot_until"] = None
-    if derived.stage < Stage.ENDED:
-        # Ended as unknown or cancelled, and yet it is on: the outcome waits for its end.
-        fields |= {"next_look_at": now + schedule.quiet_after(0), "ended_at": call.ended_at or now}
-        return fields
-    fields["ended_at"] = derived.columns["ended_at"] or call.ended_at or now
-    if derived.stage == Stage.ANALYSED:
-        fields |= {"final": True, "next_look_at": None, "analysed_at": call.analysed_at or now}
-    elif _is_news(call, derived) or (call.next_look_at is None and not call.final):
-        first = schedule.analysis_due(0)
-        assert first is not None
-        fields |= {"final": False, "next_look_at": now + first, "looks": 0}
-    return fields
-
-
-def _is_news(call: Call, derived: Derived) -> bool:
-    """Whether the end was not known, or known otherwise: else a last look would start all looks anew."""
-    return call.status != CallStatus.ENDED or call.outcome != told(call, derived)["outcome"]

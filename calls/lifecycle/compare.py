@@ -21,9 +21,9 @@ from agents.models import PhoneNumber
 from agents.providers.abilities import Ability
 from agents.providers.base import NotFound, Provider, ProviderError, Report, Stage
 from calls.lifecycle import schedule
-from calls.lifecycle.apply import told
 from calls.lifecycle.derive import Fact, derive
 from calls.lifecycle.facts import store_lookup
+from calls.lifecycle.fold import told
 from calls.models import Call, CallStatus, ComparedCall, Comparison, Direction, WebhookEvent
 from calls.models.clock import ClockNow
 from calls.models.comparison import SEEN_AT, UNFINISHED, ComparisonState, DifferenceKind, WhatWasDone

@@ -48,12 +48,17 @@ class Derived:
     stage: Stage
     status: CallStatus
     columns: dict[str, Any]
-    turns: list[dict[str, Any]] | None
+    said: tuple[Turn, ...]
     text: str
     stopped: bool
     """Hung up on our side of the line."""
     opted_out: bool
     asked_call_back: bool
+
+    @property
+    def turns(self) -> list[dict[str, Any]] | None:
+        """As `Transcript` keeps them; None when nothing was said."""
+        return turns_as_json(self.said) if self.text else None
 
 
 def derive(facts: Iterable[Fact]) -> Derived:
@@ -99,7 +104,7 @@ def derive(facts: Iterable[Fact]) -> Derived:
         stage=stage,
         status=STATUS_OF[stage],
         columns=columns,
-        turns=turns_as_json(turns or turns_of(text)) if text else None,
+        said=turns or tuple(turns_of(text)),
         text=text,
         stopped=bool(ending and ending.stopped),
         opted_out=bool(ending and ending.opted_out),

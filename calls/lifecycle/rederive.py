@@ -15,9 +15,9 @@ from typing import Any
 
 from django.db import transaction
 
-from agents.providers.base import Provider, Stage
-from calls.lifecycle.apply import facts_of, fold, meant, told
+from agents.providers.base import Stage
 from calls.lifecycle.derive import Derived, derive
+from calls.lifecycle.fold import facts_of, fold, meant, told
 from calls.models import Call, CallStatus, Transcript, WebhookEvent
 from calls.models.call_words import CLIMB
 
@@ -42,7 +42,7 @@ class Count:
     """What `rederive_some` found; emptied by whoever reports it."""
 
 
-def rederive_all(provider: Provider, *, heal: bool, now: datetime) -> Iterator[Count]:
+def rederive_all(*, heal: bool, now: datetime) -> Iterator[Count]:
     """Every call, in bunches; yields the same growing count after each, with that bunch's differences."""
     count, last = Count(), uuid.UUID(int=0)
     while True:
@@ -51,18 +51,18 @@ def rederive_all(provider: Provider, *, heal: bool, now: datetime) -> Iterator[C
             yield count
             return
         for call_id in some:
-            _rederive_one(call_id, provider, count, heal=heal, now=now)
+            _rederive_one(call_id, count, heal=heal, now=now)
         last = some[-1]
         yield count
         count.mine.clear()
 
 
-def _rederive_one(call_id: uuid.UUID, provider: Provider, count: Count, *, heal: bool, now: datetime) -> None:
+def _rederive_one(call_id: uuid.UUID, count: Count, *, heal: bool, now: datetime) -> None:
     call = Call.objects.select_related("lead", "agent").filter(pk=call_id).first()
     if call is None:
         return
     count.looked_at += 1
-    found = differences(call, provider)
+    found = differences(call)
     if found is None:
         count.without_facts += 1
         return
@@ -75,19 +75,19 @@ def _rederive_one(call_id: uuid.UUID, provider: Provider, count: Count, *, heal:
             .filter(pk=call_id)
             .first()
         )
-        found = differences(locked, provider) if locked is not None else None
+        found = differences(locked) if locked is not None else None
         if locked is None or not found:
             return
         count.differing += 1
         count.mine.append(Difference(call_id, found))
         if heal:
-            fold(locked, provider=provider, now=now)
+            fold({locked: facts_of([locked])[locked.pk]}, known={}, now=now)
             count.healed += 1
 
 
-def differences(call: Call, provider: Provider) -> dict[str, tuple[Any, Any]] | None:
+def differences(call: Call) -> dict[str, tuple[Any, Any]] | None:
     """{column: (is, should be)} of what follows from the facts alone; None without any fact."""
-    facts = facts_of(call, provider)
+    facts = facts_of([call])[call.pk]
     if not facts:
         return None
     derived = derive(facts)

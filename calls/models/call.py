@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Any, Self
 
@@ -26,6 +27,7 @@ from calls.models.call_words import (
 )
 from calls.models.clock import ClockNow
 from calls.models.comparison import SEEN_AT
+from calls.models.together import update_each
 from calls.models.visibility import lead_scope
 
 UNDECIDED = Q(status=CallStatus.ENDED, outcome=Outcome.UNKNOWN, disposition="") & Q(judged="")
@@ -40,7 +42,7 @@ NEEDS_A_LOOK = (
 
 
 class CallQuerySet(models.QuerySet["Call"]):
-    """Whoever writes a call writes `updated_at`: both ways that Django has of updating rows end here."""
+    """Whoever writes a call writes `updated_at`: Django's two ways of updating rows end here, and ours."""
 
     def update(self, **columns: Any) -> int:
         return super().update(**{"updated_at": ClockNow(), **columns})
@@ -50,6 +52,10 @@ class CallQuerySet(models.QuerySet["Call"]):
         changed = self.model._meta.get_field("updated_at")
         rest = [each for each in values if each[0] is not changed]
         return super()._update([*rest, (changed, None, ClockNow())], *args)  # type: ignore[misc]
+
+    def update_each(self, calls: Sequence[Call], columns: Collection[str]) -> None:
+        """Write these columns of each call as they are set on it, in one statement. They are locked."""
+        update_each(calls, columns, moments=["updated_at"])
 
     def visible_to(self, user: Any) -> Self:
         """Calls of leads the user sees, calls of nobody known, and calls the user asked for."""

@@ -5,7 +5,6 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandParser
 from django.utils import timezone
 
-from agents.providers.registry import get_provider
 from calls.lifecycle import rederive
 
 LONGEST = 120
@@ -23,7 +22,7 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         count = rederive.Count()
         now = timezone.now()
-        for count in rederive.rederive_all(get_provider(), heal=not options["check"], now=now):
+        for count in rederive.rederive_all(heal=not options["check"], now=now):
             for one in count.mine:
                 for name, (ours, facts) in one.fields.items():
                     self.stdout.write(f"{one.call_id} {name}: {_short(ours)}, its facts say {_short(facts)}")
