@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import select
 import time
 from typing import Any
 
 SURE_FOR_S = 1.0
-"""How long a connection that has answered is taken without being asked: asking is an exchange with the
-database, and a dialer borrows one twice a call."""
+"""How long a connection that has answered is taken without being asked, unless its other end has closed:
+asking is an exchange with the database, and a dialer borrows one twice a call."""
 
 
 def only_living(connection: Any) -> None:
@@ -17,7 +18,8 @@ def only_living(connection: Any) -> None:
     restart of the database whoever came first waited until its time was up, as long as many had been idle.
     """
     pool, now = connection._pool, time.monotonic()
-    if now - getattr(connection, "answered_at", -SURE_FOR_S) < SURE_FOR_S:
+    sure = now - getattr(connection, "answered_at", -SURE_FOR_S) < SURE_FOR_S
+    if sure and not _something_came(connection):
         return
     try:
         pool.check_connection(connection)
@@ -25,3 +27,10 @@ def only_living(connection: Any) -> None:
         pool.check()
         raise
     connection.answered_at = now
+
+
+def _something_came(connection: Any) -> bool:
+    """A server that ends a connection says so; one that is well says nothing unasked."""
+    poll = select.poll()
+    poll.register(connection.fileno(), select.POLLIN)
+    return bool(poll.poll(0))
