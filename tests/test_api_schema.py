@@ -22,12 +22,16 @@ from tests import factories
 from tests.test_api_calls import FIELDS
 
 ROOT = Path(__file__).resolve().parent.parent
-# A call that may never be is 422 by contract, however well-formed the request. The coverage phase would
-# send a request for every time zone there is.
+# A call that may never be is 422 by contract, however well-formed the request; a word that says nothing is
+# 400. The coverage phase would send a request for every time zone there is.
 CONFIG = """
 [[operations]]
 include-operation-id = ["calls_create", "initiate_call"]
 checks.positive_data_acceptance.expected-statuses = ["2xx", "401", "403", "404", "409", "422", "429"]
+
+[[operations]]
+include-operation-id = ["calls_steer"]
+checks.positive_data_acceptance.expected-statuses = ["2xx", "400", "401", "403", "404", "409", "429"]
 
 [[operations]]
 include-operation-id = ["leads_create", "leads_change"]
@@ -54,6 +58,7 @@ def test_every_door_of_the_contract_is_in_the_schema_and_no_other(schema: dict[s
         "calls/{id}/": {"get"},
         "calls/{id}/cancel/": {"post"},
         "calls/{id}/hang-up/": {"post"},
+        "calls/{id}/steer/": {"post"},
         "do-not-call/": {"get", "post"},
         "/initiate-call": {"post"},
     }

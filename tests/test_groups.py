@@ -26,6 +26,7 @@ def test_sales_may_call_and_stop_but_not_resume_or_lift() -> None:
     assert {
         "calls.place_call",
         "calls.hang_up_call",
+        "calls.steer_call",
         "calls.stop_calling",
         "calls.import_lead",
         "calls.add_donotcall",

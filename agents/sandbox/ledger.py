@@ -225,6 +225,7 @@ def entry(call: PhoneCall) -> dict[str, Any]:
         "duration_ms": call.duration_ms() if call.over else None,
         "analysed": call.analysed,
         "live": call.live is not None,
+        "changed_variables": call.changed_variables,
         "injected": [text for text, _at_s in call.injected],
         "stops": [{"utterance_id": said, "running": running} for said, running in call.stops],
     }

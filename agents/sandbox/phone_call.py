@@ -57,6 +57,8 @@ class PhoneCall:
     metadata: dict[str, Any] | None = None
     given_variables: dict[str, str] | None = None
     variables: dict[str, str] = field(default_factory=dict)
+    changed_variables: dict[str, str | None] = field(default_factory=dict)
+    """While the call was live; None: as it was."""
     sip_headers: dict[str, str] | None = None
     storage: str = "everything"
     attempt: int = 1

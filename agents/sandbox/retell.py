@@ -308,7 +308,7 @@ class RetellContract:
         if not isinstance(fields, dict) or not isinstance(control, dict):
             raise ApiError(400, "fields_to_override and call_control must be objects")
         metadata = requests.read_metadata(fields.get("metadata"))
-        variables = requests.read_strings(
+        variables = requests.read_changed_strings(
             fields.get("override_dynamic_variables"), "override_dynamic_variables"
         )
         context = control.get("additional_context", "")
@@ -319,11 +319,11 @@ class RetellContract:
             self.network.steer(call_id, context=context, answer_now=control.get("trigger_response") is True)
             if metadata is not None:
                 call.metadata = metadata
-            if "override_dynamic_variables" in fields:
-                call.variables = {
-                    **self.account.variables_for(call.agent, call.given_variables or {}),
-                    **(variables or {}),
-                }
+            call.changed_variables |= variables
+            call.variables = {
+                **self.account.variables_for(call.agent, call.given_variables or {}),
+                **{name: text for name, text in call.changed_variables.items() if text is not None},
+            }
             self._tighten(call, fields.get("data_storage_setting"))
         return answer({"success": True})
 

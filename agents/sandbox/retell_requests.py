@@ -121,6 +121,16 @@ def read_strings(value: object, name: str) -> dict[str, str] | None:
     return value
 
 
+def read_changed_strings(value: object, name: str) -> dict[str, str | None]:
+    """Null takes a change back."""
+    given = value or {}
+    if not isinstance(given, dict) or not all(
+        item is None or isinstance(item, str) for item in given.values()
+    ):
+        raise ApiError(400, f"{name} must be an object whose values are strings or null")
+    return given
+
+
 def read_agent_changes(changes: object) -> dict[str, Any]:
     """The fields of an agent that are worth checking; all others pass."""
     if not isinstance(changes, dict):

@@ -29,6 +29,7 @@ from agents.providers.registry import can
 from callcenter.connections import hand_back
 from calls import dialer, dispositions, eligibility, recording_copies, recordings
 from calls.admin import call_story as story
+from calls.admin.call_steering import CallSteeringViews, steering_facts
 from calls.admin.call_tone import tone
 from calls.admin.formats import money, talk
 from calls.dialer import BadRequest, NotAllowed, OnThePhone
@@ -47,10 +48,10 @@ LONGEST_BODY = 100_000
 WITHHELD = gettext_lazy(
     "The number was withheld, so no number could be blocked. If you know it, write it down under Do not call."
 )
-PARTS = ("head", "next", "story", "player", "talk", "meaning")
+PARTS = ("head", "next", "story", "player", "talk", "steer", "meaning")
 
 
-class CallPageViews:
+class CallPageViews(CallSteeringViews):
     """The part of the calls' admin that is the page and its buttons. Mixed into a ModelAdmin of Call."""
 
     admin_site: Any
@@ -70,6 +71,7 @@ class CallPageViews:
             at("copy-again/", require_POST(self.copy_again), "copy_again"),
             at("disposition/", require_POST(self.set_disposition), "disposition"),
             at("note/", require_POST(self.add_note), "note"),
+            at("steer/", require_POST(self.steer), "steer"),
             at("hang-up/", require_POST(self.hang_up), "hang_up"),
             at("cancel/", require_POST(self.cancel), "cancel"),
             at("call-now/", require_POST(self.call_now), "call_now"),
@@ -330,6 +332,7 @@ def page_facts(request: HttpRequest, call: Call, *, now: datetime) -> dict[str, 
         "may_hurry": may_call and _could_go_now(call, now=now),
         "may_hang_up": may_hang_up and can(Ability.HANG_UP),
         "why_no_hang_up": WHY_NOT[Ability.HANG_UP] if may_hang_up and not can(Ability.HANG_UP) else "",
+        **steering_facts(request, call),
         "may_cancel": may_call and call.status in {CallStatus.QUEUED, *BEING_PLACED},
         "may_opt_out": user.has_perm("calls.add_donotcall") and bool(call.counterpart),
         "may_judge": may_call and (over or call.status == CallStatus.IN_PROGRESS),

@@ -160,6 +160,7 @@ def timeline(call: Call, *, waits: Waiting | None) -> list[Step]:
         *_asked(call),
         *_placed(call),
         *_interrupted(call),
+        *_steered(call),
         *_ended(call),
         *_afterwards(call),
     ]
@@ -248,6 +249,32 @@ def _interrupted(call: Call) -> Iterator[Step]:
         if one.silence_ms is not None:
             silent = _("It was silent after %(ms)d ms") % {"ms": one.silence_ms}
         yield Step(one.began_at, "record_voice_over", _("Interrupted: the AI agent was told to stop"), silent)
+
+
+def _steered(call: Call) -> Iterator[Step]:
+    """Each word to the AI agent, by whom, and what became of it."""
+    for said in call.steerings.select_related("user", "api_key"):
+        who = (said.user.get_full_name() or said.user) if said.user else said.api_key or _("someone")
+        if said.problem:
+            detail, kind = _("It was not taken: %(why)s") % {"why": said.problem}, "bad"
+        else:
+            detail, kind = "" if said.taken_at else _("Nobody knows whether it was taken"), "done"
+        if said.context:
+            text = _("%(who)s told the AI agent: “%(text)s”") % {"who": who, "text": said.context}
+        elif said.answer_now:
+            text = _("%(who)s let the AI agent answer") % {"who": who}
+        if said.context or said.answer_now:
+            yield Step(said.said_at, "campaign", text, detail, kind)
+        for name, value in said.variables.items():
+            if value is None:
+                text = _("%(who)s put “%(name)s” back as it was") % {"who": who, "name": name}
+            else:
+                text = _("%(who)s changed “%(name)s” to “%(value)s”") % {
+                    "who": who,
+                    "name": name,
+                    "value": value,
+                }
+            yield Step(said.said_at, "edit", text, detail, kind)
 
 
 def _there(call: Call) -> str:

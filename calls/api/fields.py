@@ -261,6 +261,32 @@ class Metadata(serializers.DictField):
         return found
 
 
+@extend_schema_field(
+    {
+        "type": "object",
+        "additionalProperties": {"type": ["string", "null"], "pattern": ANY_TEXT, "maxLength": 1000},
+        "propertyNames": {"pattern": ANY_TEXT, "maxLength": 100},
+        "maxProperties": 100,
+    }
+)
+class ChangedVariables(CustomFields):
+    """{name: text, or null for none of ours}."""
+
+    default_error_messages = {
+        "nested": _("“{name}” must be a text or null."),
+        "too_long": _("“{name}” is at most {most} characters."),
+    }
+
+    def to_internal_value(self, data: Any) -> dict[str, Any]:
+        found = super().to_internal_value(data)
+        for name, value in found.items():
+            if value is not None and not isinstance(value, str):
+                self.fail("nested", name=name)
+            if len(value or "") > 1000:
+                self.fail("too_long", name=name, most=1000)
+        return found
+
+
 class Word(serializers.ChoiceField):
     """One of our words; null where there is none yet."""
 

@@ -27,6 +27,7 @@ from calls.models.interruption import Interruption
 from calls.models.lead import Lead, LeadList, LeadPhone, LeadStatus, NextAction, Note, PhoneState, ZoneSource
 from calls.models.provider_check import ProviderCheck
 from calls.models.recording import RecordingCopy
+from calls.models.steering import Steering
 from calls.models.stop import Stop
 from calls.models.transcript import Transcript
 from calls.models.webhook_event import LiveTranscript, SignatureRefusal, Speaking, WebhookEvent
@@ -72,6 +73,7 @@ __all__ = [
     "Sentiment",
     "SignatureRefusal",
     "Speaking",
+    "Steering",
     "StepKind",
     "Stop",
     "Transcript",

@@ -236,6 +236,7 @@ class Call(models.Model):
         permissions = [
             ("place_call", _("May place calls")),
             ("hang_up_call", _("May hang up calls")),
+            ("steer_call", _("May speak to the AI agent of a call that is on")),
             ("stop_calling", _("May stop all calling")),
             ("resume_calling", _("May resume calling")),
         ]
