@@ -208,10 +208,16 @@ def start_sandbox(request: pytest.FixtureRequest, settings: LazySettings) -> Ite
             server = request.getfixturevalue("live_server")
             settings.PUBLIC_BASE_URL = server.url
             options.setdefault("webhook_url", f"{server.url}/webhook/retell")
-        usual = {"api_key": API_KEY, "webhook_secret": WEBHOOK_SECRET, "speed": 20.0}
+        usual = {
+            "api_key": API_KEY,
+            "webhook_secret": WEBHOOK_SECRET,
+            "twilio_sid": TWILIO_SID,
+            "twilio_token": TWILIO_TOKEN,
+            "speed": 20.0,
+        }
         sandbox = Sandbox(**{**usual, "contract": settings.RETELL_CONTRACT, **options}).start()
         running.append(sandbox)
-        settings.RETELL_BASE_URL = sandbox.url
+        settings.RETELL_BASE_URL = settings.TWILIO_BASE_URL = sandbox.url
         return sandbox
 
     yield start

@@ -43,6 +43,8 @@ def _no_other_address(settings: LazySettings, monkeypatch: pytest.MonkeyPatch) -
     """Tests of our own address ask for the real knock."""
     fine = Check(code="reach", level=Level.GREEN, sentence="It leads here.")
     monkeypatch.setattr("calls.provider_checks.looking.knock", lambda _url: fine)
+    # Where no sandbox runs, Twilio is nobody.
+    settings.TWILIO_BASE_URL = ""
     cache.clear()
 
 
@@ -54,7 +56,8 @@ def heard(minutes_ago: float = 1, contract: str = "current") -> None:
 
 def found(provider: Any = None) -> dict[str, Check]:
     checks = provider_checks.look(provider or get_provider(), now=timezone.now())
-    assert [check.code for check in checks] == list(provider_checks.ORDER)
+    codes = [check.code for check in checks]
+    assert codes == [code for code in provider_checks.ORDER if code != "twilio" or code in codes]
     bare = [check for check in checks if check.level == Level.RED and not check.what_to_do]
     assert [check for check in bare if "Check that" not in check.sentence] == []
     return {check.code: check for check in checks}
@@ -215,6 +218,44 @@ def test_the_articles_contract_is_asked_nothing_and_a_call_that_was_taken_tells(
     assert {checks[code].level for code in ("key", "webhook_key", "webhook_url")} == {Level.GREEN}
     settings.RETELL_WEBHOOK_SECRETS = []
     assert "RETELL_WEBHOOK_SECRET" in found(provider)["webhook_key"].sentence
+
+
+class TestTwilio:
+    """The sandbox's Twilio has the two London numbers, which reach Retell over a trunk."""
+
+    def check(self) -> Check:
+        return found()["twilio"]
+
+    def test_numbers_on_a_trunk_must_be_there_too(self, sandbox: Sandbox) -> None:
+        sync.sync(get_provider(), now=timezone.now())
+        assert (self.check().level, "all 2" in self.check().sentence) == (Level.GREEN, True)
+        factories.make_number(number="+12125550177", line="custom:brightside.pstn.twilio.com")
+        check = self.check()
+        assert (check.level, "+1 212-555-0177" in check.sentence) == (Level.AMBER, True)
+
+    def test_under_the_articles_contract_all_of_ours_are_twilios(
+        self, sandbox: Sandbox, settings: LazySettings
+    ) -> None:
+        settings.RETELL_CONTRACT = "article"
+        settings.TWILIO_FROM_NUMBER = "+12125550177"
+        assert "+1 212-555-0177" in self.check().sentence
+        settings.TWILIO_FROM_NUMBER = "+442079460990"
+        assert self.check().level == Level.GREEN
+
+    def test_credentials_that_are_not_accepted_are_red(
+        self, sandbox: Sandbox, settings: LazySettings
+    ) -> None:
+        settings.TWILIO_AUTH_TOKENS = ["token_of_somebody_else"]
+        check = self.check()
+        assert (check.level, "TWILIO_AUTH_TOKEN" in check.what_to_do) == (Level.RED, True)
+        assert "token_of_somebody_else" not in check.sentence
+
+    def test_without_an_account_it_is_not_asked(self, sandbox: Sandbox, settings: LazySettings) -> None:
+        settings.TWILIO_ACCOUNT_SID = ""
+        assert "twilio" not in found()
+        settings.TWILIO_ACCOUNT_SID = "AC" + "0" * 32
+        settings.TWILIO_BASE_URL = ""
+        assert "twilio" not in found(), "a desk in the sandbox never asks the real one"
 
 
 class TestOurAddress:

@@ -27,6 +27,7 @@ from calls.models import Call, WebhookEvent
 from calls.models.clock import database_now
 from calls.models.gate import AccountProblem
 from calls.models.webhook_event import EventSource
+from calls.provider_checks.at_twilio import at_twilio
 from calls.provider_checks.reach import knock
 
 TITLES: Mapping[str, Any] = {
@@ -35,6 +36,7 @@ TITLES: Mapping[str, Any] = {
     "webhook_url": gettext_lazy("Where they tell us"),
     "reach": gettext_lazy("Our address"),
     "caller_ids": gettext_lazy("Numbers to call from"),
+    "twilio": gettext_lazy("Numbers at Twilio"),
     "capacity": gettext_lazy("Room for calls"),
     "clock": gettext_lazy("Clocks"),
 }
@@ -49,9 +51,10 @@ SHOWN = 5
 
 
 def look(provider: Provider, *, now: datetime) -> list[Check]:
-    """Every check, in `ORDER`. Asks the phone company and our own address: seconds, outside any transaction.
+    """Every check, in `ORDER`; of Twilio only where there is an account.
 
-    What cannot be asked, because the contract has no such question or nobody answers, is amber.
+    Asks the phone company and our own address: seconds, outside any transaction. What cannot be asked,
+    because the contract has no such question or nobody answers, is amber.
     """
     heard_at = _heard_at()
     unreachable = reachability.judge(reachability.gather(now=now), now=now)
@@ -65,6 +68,8 @@ def look(provider: Provider, *, now: datetime) -> list[Check]:
         _capacity(provider, answers=answers),
         _clock(provider),
     ]
+    if twilio := at_twilio():
+        checks.append(twilio)
     return sorted(checks, key=lambda check: ORDER.index(check.code))
 
 

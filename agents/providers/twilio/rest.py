@@ -65,11 +65,12 @@ class Twilio:
         self._api, self._trunking = client(API), client(TRUNKING)
 
     @classmethod
-    def from_settings(cls) -> Self:
+    def from_settings(cls, *, ask_deadline_s: float = ASK_DEADLINE_S) -> Self:
         return cls(
             account_sid=settings.TWILIO_ACCOUNT_SID,
             auth_token=next(iter(settings.TWILIO_AUTH_TOKENS), ""),
             base_url=settings.TWILIO_BASE_URL,
+            ask_deadline_s=ask_deadline_s,
         )
 
     def close(self) -> None:
