@@ -16,13 +16,14 @@ from django.utils import timezone
 from agents.models import Agent
 from calls import eligibility, search
 from calls.admin.call_story import conversation
+from calls.dialer.loop import Dialer
 from calls.lifecycle import apply as applying
 from calls.lifecycle import fold
 from calls.lifecycle.apply import apply_due
 from calls.lifecycle.facts import store_webhook
 from calls.models import Call, CallBack, CallStatus, Direction, DoNotCall, Lead, Transcript, WebhookEvent
 from tests import factories
-from tests.far_end import theirs
+from tests.far_end import FarEnd, theirs
 from tests.inbox import apply_pending, apply_singly
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("around_the_clock")]
@@ -158,6 +159,21 @@ def test_what_two_calls_of_one_bunch_say_of_their_lead_is_all_kept() -> None:
     lead.refresh_from_db()
     promise = CallBack.objects.get()
     assert (lead.status, lead.next_action, lead.next_action_at) == ("interested", "call_back", promise.due_at)
+
+
+def test_a_dialer_goes_on_after_a_full_bunch_and_lets_events_gather_after_a_few(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for name in ("MOST", "MOST_ON_SQLITE"):
+        monkeypatch.setattr(applying, name, 2)
+    dialer = Dialer(FarEnd().provider())
+    for n in range(3):
+        call = factories.make_call(status=CallStatus.PLACED, provider_call_id=f"call_{n}")
+        tell("call_started", call.provider_call_id, call_uuid=str(call.pk), start_timestamp=START)
+    assert dialer.step_apply() == 0.0
+    assert 0.0 < dialer.step_apply() < 0.2
+    assert not WebhookEvent.objects.exclude(state="applied").exists()
+    assert dialer.step_apply() == 0.5
 
 
 @pytest.mark.postgresql

@@ -61,8 +61,12 @@ def due_events(now: datetime | Func) -> QuerySet[WebhookEvent]:
     )
 
 
+def at_a_time() -> int:
+    return MOST_ON_SQLITE if connection.vendor == "sqlite" else MOST
+
+
 def apply_due(*, now: datetime) -> int:
-    """Apply what is due, at most `MOST` events; how many were touched."""
+    """Apply what is due, at most `at_a_time()` events; how many were touched."""
     # SQLite would begin to write only to find nothing.
     if not due_events(now).exists():
         return 0
@@ -79,9 +83,8 @@ def apply_due(*, now: datetime) -> int:
 
 def _apply_together(picked: list[int], *, now: datetime) -> int:
     """Those that need not wait for anybody; how many. All that are looked at are added to `picked`."""
-    most = MOST_ON_SQLITE if connection.vendor == "sqlite" else MOST
     with transaction.atomic():
-        events = list(_locked(due_events(now))[:most])
+        events = list(_locked(due_events(now))[: at_a_time()])
         picked += [event.pk for event in events]
         done = _apply(events, waits=False, now=now)
         _keep(done, now=now)

@@ -3,10 +3,10 @@
     python tests/bench/apply.py [--calls 2000] [--seconds 20] [--old 0]
 
 On a PostgreSQL of its own. First a backlog: three events a call (started, ended with 4 to 6 KB of
-transcript, analysed) wait when `manage.py dialer` starts; how many a second, and how much of a core. Then
-300 signed webhooks a second through the web server as `make web` runs it, while a page of calls is asked
-for again and again: how long after its arrival an event is in the rows. `--old` fills the tables with that
-many ended calls first. Medians of five rounds.
+transcript, analysed) wait when `manage.py dialer` starts; how many a second, and what processor time an
+event takes. Then 300 signed webhooks a second through the web server as `make web` runs it, while a page of
+calls is asked for again and again: how long after its arrival an event is in the rows. `--old` fills the
+tables with that many ended calls first. Medians of five rounds.
 """
 
 from __future__ import annotations
@@ -115,8 +115,14 @@ def place_calls(count: int) -> list[uuid.UUID]:
     return [call.pk for call in calls]
 
 
-def backlog(machine: Machine, count: int, dice: random.Random) -> tuple[float, float, float]:
-    """Events a second, share of a core, MB."""
+def as_in_life(calls: list[uuid.UUID], dice: random.Random, now: datetime) -> list[bytes]:
+    """All starts of a stretch, then its ends, then its analyses: each finds its call as others left it."""
+    each = [bodies(call_uuid, dice, now) for call_uuid in calls]
+    return [body for step in range(len(EVENTS)) for body in (some[step] for some in each)]
+
+
+def backlog(machine: Machine, count: int, dice: random.Random) -> tuple[float, float, float, float]:
+    """Events a second, processor time (ms) an event of the dialer and of PostgreSQL, MB."""
     from calls.lifecycle import inbox
     from calls.lifecycle.facts import event_key
     from calls.models import WebhookEvent
@@ -124,28 +130,27 @@ def backlog(machine: Machine, count: int, dice: random.Random) -> tuple[float, f
     now = datetime.now(UTC)
     events = [
         WebhookEvent(key=event_key("webhook", "current", body), body=body, received_at=now, next_try_at=now)
-        for call_uuid in place_calls(count)
-        for body in bodies(call_uuid, dice, now)
+        for body in as_in_life(place_calls(count), dice, now)
     ]
     for first in range(0, len(events), 200):
         inbox.write_rows(events[first : first + 200])
     # Thread starts and imports are not what is measured: it begins with the first event in the rows.
     waiting = "SELECT count(*) FROM calls_webhookevent WHERE state = 'pending'"
     with machine.running([*MANAGE, "dialer"], lambda: machine.number(waiting) < len(events)) as pid:
-        left, began, before = machine.number(waiting), time.monotonic(), processor_s(pid)
+        left, began = machine.number(waiting), time.monotonic()
+        ours, theirs = processor_s(pid), processor_s(machine.server)
         while machine.number(waiting):
             time.sleep(0.1)
         took = time.monotonic() - began
-        return left / took, (processor_s(pid) - before) / took, resident_mb(pid)
+        ours, theirs = processor_s(pid) - ours, processor_s(machine.server) - theirs
+        return left / took, 1000 * ours / left, 1000 * theirs / left, resident_mb(pid)
 
 
 def steady(machine: Machine, seconds: int, dice: random.Random) -> tuple[float, float, float]:
     """Webhooks a second answered, and lag (s) from arrival to rows: p50 and p95."""
     count = GOAL_PER_SECOND * seconds // len(EVENTS)
     now = datetime.now(UTC)
-    # As in life: all starts of a stretch, then its ends, then its analyses.
-    each = [bodies(call_uuid, dice, now) for call_uuid in place_calls(count)]
-    order = [body for step in range(len(EVENTS)) for body in (some[step] for some in each)]
+    order = as_in_life(place_calls(count), dice, now)
     file = machine.folder / "steady"
     with file.open("wb") as out:
         for body in order:
@@ -248,10 +253,11 @@ def main() -> None:
         for turn in range(asked.rounds):
             drained.append(backlog(machine, asked.calls, dice))
             lagged.append(steady(machine, asked.seconds, dice))
-            rate, core, size = drained[-1]
+            rate, ours, theirs, size = drained[-1]
             answered, p50, p95 = lagged[-1]
             print(
-                f"round {turn + 1}  backlog {rate:5.0f} events/s, {core:.2f} of a core, {size:.0f} MB"
+                f"round {turn + 1}  backlog {rate:5.0f} events/s; an event {ours:.2f} ms of the dialer,"
+                f" {theirs:.2f} of PostgreSQL; {size:.0f} MB"
                 f"   at {answered:.0f}/s: lag p50 {p50 * 1000:.0f} ms, p95 {p95 * 1000:.0f} ms",
                 flush=True,
             )

@@ -36,6 +36,8 @@ class Machine:
     rows: str
     """How psycopg reaches the database."""
     variables: dict[str, str]
+    server: int
+    """The first process of PostgreSQL: `processor_s` of it is what all its connections have taken."""
 
     def connect(self) -> psycopg.Connection:
         return psycopg.connect(self.rows, autocommit=True)
@@ -84,7 +86,9 @@ def a_machine(**variables: str) -> Iterator[Machine]:
             "CALLING_HOURS": "00:00-24:00", "PYTHONPATH": str(ROOT), "PGHOST": str(server.home),
             "PGUSER": "postgres", "PGDATABASE": "callcenter", **variables,
         }  # fmt: skip
-        machine = Machine(Path(name), f"host={server.home} user=postgres dbname=callcenter", settings)
+        machine = Machine(
+            Path(name), f"host={server.home} user=postgres dbname=callcenter", settings, server.pid
+        )
         machine.run(*MANAGE, "migrate", "--verbosity", "0")
         yield machine
 
