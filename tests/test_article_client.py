@@ -270,7 +270,7 @@ def test_what_the_contract_has_not_is_never_asked_and_says_why(serve: Callable[[
     server = serve(answering(response(200, b"{}")))
     provider = speaking_to(server.url)
     assert not provider.idempotent
-    assert provider.abilities == {Ability.CREATE_AGENT, Ability.BARGE_IN}
+    assert provider.abilities == {Ability.CREATE_AGENT, Ability.BARGE_IN, Ability.OVERRIDE}
     for ask in (
         lambda: provider.fetch_call("c"),
         lambda: provider.fetch_calls(["c"]),

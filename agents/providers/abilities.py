@@ -16,6 +16,8 @@ class Ability(enum.StrEnum):
     """Say something to the agent of a call that is on."""
     BARGE_IN = "barge_in"
     """Leave it to us to stop the agent when the person speaks."""
+    OVERRIDE = "override"
+    """Let one call have its agent differently."""
     CATALOGUE = "catalogue"
     """List agents and numbers, and change them."""
     CREATE_AGENT = "create_agent"
@@ -37,6 +39,7 @@ WHY_NOT: dict[Ability, Promise] = {
         "the call goes on until the person or the AI agent ends it."
     ),
     Ability.STEER: _("Retell, as this site is set up to speak to it, takes no word into a call that is on."),
+    Ability.OVERRIDE: _("Nothing of an AI agent can be changed for one call."),
     Ability.BARGE_IN: _(
         "Retell stops the AI agent by itself when the person speaks; how easily is set for each AI agent."
     ),

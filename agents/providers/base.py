@@ -25,6 +25,7 @@ from agents.providers.errors import Refused as Refused
 from agents.providers.errors import Unclear as Unclear
 from agents.providers.errors import Unreadable as Unreadable
 from agents.providers.listening import Denoising
+from agents.providers.overrides import Overriding
 
 if TYPE_CHECKING:
     from agents.providers.drafts import AgentDraft
@@ -212,7 +213,8 @@ class InboundReply:
 class PlaceOrder:
     """All that a placement says. Becomes `Call.request_body` once and for ever.
 
-    `provider_agent_id` or `draft`, never both: an agent that was made before, or one for this call alone.
+    `provider_agent_id` or `draft`, never both: an agent made before, or one for this call alone; with
+    `overrides`, `draft` is the agent as it was made, for a contract where a call brings all of it.
     """
 
     call_uuid: str
@@ -305,7 +307,6 @@ class AgentProfile:
     editable: frozenset[str]
     """Which of these `fix_agent` can change."""
     interruption_sensitivity: float = 1.0
-    """0 to 1: 1 stops at the first sound, 0 never. What follows is newer than some stored profiles."""
     responsiveness: float = 1.0
     denoising: str = Denoising.NOISE
 
@@ -340,6 +341,7 @@ class Provider(ABC):
     stops_replays: ClassVar[bool]
     """Whether a signature that somebody recorded is worthless soon after."""
     abilities: ClassVar[frozenset[Ability]]
+    overridable: ClassVar[Overriding]
 
     @property
     def clock_ahead(self) -> timedelta | None:

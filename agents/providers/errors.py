@@ -85,8 +85,8 @@ class NotFound(ProviderError):
 class NotOffered(ProviderError):
     """The contract in force cannot do it. `message` says why, in staff's words."""
 
-    def __init__(self, ability: Ability) -> None:
-        super().__init__(str(WHY_NOT[ability]))
+    def __init__(self, ability: Ability, message: str = "") -> None:
+        super().__init__(message or str(WHY_NOT[ability]))
         self.ability = ability
 
 

@@ -47,7 +47,12 @@ def get_provider(contract: str | None = None) -> Provider:
         return _built[key]
 
 
+def provider_class() -> type[Provider]:
+    """Of the contract in force."""
+    found: type[Provider] = import_string(CONTRACTS[settings.RETELL_CONTRACT])
+    return found
+
+
 def can(ability: Ability) -> bool:
     """Whether the contract in force can do that at all; `abilities.WHY_NOT` says why it cannot."""
-    provider: type[Provider] = import_string(CONTRACTS[settings.RETELL_CONTRACT])
-    return ability in provider.abilities
+    return ability in provider_class().abilities

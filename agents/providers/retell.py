@@ -43,6 +43,7 @@ from agents.providers.base import (
 from agents.providers.drafts import AgentDraft
 from agents.providers.http import ASK_DEADLINE_S, Answer, HttpClient, whole
 from agents.providers.live import LiveEvent
+from agents.providers.overrides import Overriding
 from agents.providers.retell_answers import (
     encode,
     failure,
@@ -73,6 +74,7 @@ class RetellProvider(Provider):
     signature_header: ClassVar[str] = signatures.HEADER
     stops_replays: ClassVar[bool] = True
     abilities: ClassVar[frozenset[Ability]] = TODAYS
+    overridable: ClassVar[Overriding] = catalogue.OVERRIDABLE
 
     def __init__(
         self,
@@ -120,7 +122,7 @@ class RetellProvider(Provider):
         if order.agent_version is not None:
             body["override_agent_version"] = _version(order.agent_version)
         if order.overrides:
-            body["agent_override"] = _override(order.overrides)
+            body["agent_override"] = catalogue.override(order.overrides)
         return encode(body)
 
     def place(self, body: bytes, *, give_up_s: float, started: float) -> Accepted:
@@ -417,17 +419,6 @@ class RetellProvider(Provider):
                 scope=RefusalScope.ACCOUNT,
                 code="authentication",
             )
-
-
-def _override(overrides: Mapping[str, Any]) -> dict[str, Any]:
-    unknown = set(overrides) - catalogue.OVERRIDES
-    if unknown:
-        raise ValueError(f"Cannot be changed for one call: {', '.join(sorted(unknown))}.")
-    parts = {
-        "agent": catalogue.agent_changes(overrides, current={}),
-        "retell_llm": catalogue.llm_changes(overrides),
-    }
-    return {name: part for name, part in parts.items() if part}
 
 
 def _version(given: str) -> int | str:

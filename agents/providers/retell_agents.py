@@ -8,7 +8,8 @@ from typing import Any
 
 from agents.phone import country_of
 from agents.providers.base import AgentProfile, AnalysisField, NumberProfile
-from agents.providers.listening import Denoising
+from agents.providers.listening import SHARE, Denoising
+from agents.providers.overrides import Overridable, Overriding
 
 # What an agent sends when `webhook_events` is not set, and what we live on.
 DEFAULT_EVENTS = frozenset({"call_started", "call_ended", "call_analyzed"})
@@ -75,8 +76,21 @@ DENOISING: Mapping[str, str] = {
     Denoising.NOISE: "noise-cancellation",
     Denoising.NOISE_AND_SPEECH: "noise-and-background-speech-cancellation",
 }
-OVERRIDES = frozenset({*AGENT_CHANGES, "opening_line"})
-"""Those that a single call may carry: the prompt can only be changed for all of them."""
+OVERRIDES = frozenset({*AGENT_CHANGES, "opening_line", "speed", "temperature"})
+"""What a single call may carry: the prompt can only be changed for all of them."""
+OVERRIDABLE = Overriding(
+    names={
+        "voice": Overridable(),
+        "speed": Overridable(0.5, 2.0),
+        "language": Overridable(),
+        "opening_line": Overridable(),
+        "temperature": Overridable(0.0, 1.0),
+        "interruption_sensitivity": Overridable(*SHARE),
+        "responsiveness": Overridable(*SHARE),
+    },
+    of_the_words=frozenset({"opening_line", "temperature"}),
+)
+"""What staff and other systems may name, with Retell's ranges."""
 
 
 def read_profile(
@@ -171,6 +185,19 @@ def llm_changes(changes: Mapping[str, Any]) -> dict[str, Any]:
         for ours, theirs in LLM_CHANGES.items()
         if ours in changes
     }
+
+
+def override(overrides: Mapping[str, Any]) -> dict[str, Any]:
+    """The body's `agent_override`. Raises ValueError for what a single call cannot carry."""
+    unknown = set(overrides) - OVERRIDES
+    if unknown:
+        raise ValueError(f"Cannot be changed for one call: {', '.join(sorted(unknown))}.")
+    agent, llm = agent_changes(overrides, current={}), llm_changes(overrides)
+    if "speed" in overrides:
+        agent["voice_speed"] = overrides["speed"]
+    if "temperature" in overrides:
+        llm["model_config"] = {"temperature": overrides["temperature"]}
+    return {name: part for name, part in (("agent", agent), ("retell_llm", llm)) if part}
 
 
 def variables_in(text: str) -> frozenset[str]:

@@ -9,6 +9,7 @@ the same metadata within five seconds. Reading webhooks is in `retell_article_re
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, ClassVar, Self
@@ -18,6 +19,7 @@ from django.conf import settings
 from django.utils.translation import gettext as _
 
 from agents import phone
+from agents.providers import drafts
 from agents.providers import retell_article_answers as answers
 from agents.providers import retell_article_reading as reading
 from agents.providers import retell_article_signature as signatures
@@ -36,6 +38,7 @@ from agents.providers.drafts import AgentDraft
 from agents.providers.http import HttpClient, whole
 from agents.providers.limited import LimitedProvider
 from agents.providers.live import LiveEvent
+from agents.providers.overrides import Overridable, Overriding
 from agents.providers.retell import KEY_FORM
 from agents.providers.retell_answers import encode, for_another_contract
 
@@ -49,7 +52,21 @@ class ArticleProvider(LimitedProvider):
     idempotent: ClassVar[bool] = False
     signature_header: ClassVar[str] = signatures.HEADER
     stops_replays: ClassVar[bool] = False
-    abilities: ClassVar[frozenset[Ability]] = frozenset({Ability.CREATE_AGENT, Ability.BARGE_IN})
+    abilities: ClassVar[frozenset[Ability]] = frozenset(
+        {Ability.CREATE_AGENT, Ability.BARGE_IN, Ability.OVERRIDE}
+    )
+    overridable: ClassVar[Overriding] = Overriding(
+        names={
+            "voice": Overridable(),
+            "speed": Overridable(*drafts.SPEED),
+            "stability": Overridable(*drafts.SHARE),
+            "similarity_boost": Overridable(*drafts.SHARE),
+            "language": Overridable(),
+            "temperature": Overridable(*drafts.TEMPERATURE),
+            "max_tokens": Overridable(*drafts.MAX_TOKENS, whole=True),
+        },
+        needs_draft=True,
+    )
 
     def __init__(
         self,
@@ -87,7 +104,7 @@ class ArticleProvider(LimitedProvider):
 
     def placement(self, order: PlaceOrder) -> bytes:
         """Raises ValueError for an agent and a draft together, or neither, and for what cannot be dialled."""
-        if order.overrides:
+        if order.overrides and order.draft is None:
             raise ValueError(_("Nothing can be changed for one call, unless the whole AI agent is given."))
         body: dict[str, Any] = {
             "from_number": order.from_number,
@@ -95,10 +112,10 @@ class ArticleProvider(LimitedProvider):
             "metadata": {**order.metadata, "call_uuid": order.call_uuid},
             "retell_llm_dynamic_variables": {name: str(value) for name, value in order.variables.items()},
         }
-        if order.provider_agent_id:
+        if order.provider_agent_id and not order.overrides:
             body["assistant_id"] = order.provider_agent_id
         if order.draft is not None:
-            body["assistant"] = assistant(order.draft)
+            body["assistant"] = assistant(changed(order.draft, order.overrides))
         _check_one_agent(body)
         for name in ("from_number", "to_number"):
             if not phone.is_e164(body[name]):
@@ -156,6 +173,17 @@ class ArticleProvider(LimitedProvider):
                 scope=RefusalScope.ACCOUNT,
                 code="authentication",
             )
+
+
+def changed(draft: AgentDraft, overrides: Mapping[str, Any]) -> AgentDraft:
+    """Raises ValueError for what the contract has not, or out of its range."""
+    if unknown := overrides.keys() - ArticleProvider.overridable.names.keys():
+        raise ValueError(f"Cannot be changed for one call: {', '.join(sorted(unknown))}.")
+    named = {"voice_id" if name == "voice" else name: value for name, value in overrides.items()}
+    found = dataclasses.replace(draft, **named)
+    if problems := found.problems():
+        raise ValueError(", ".join(problems))
+    return found
 
 
 def assistant(draft: AgentDraft) -> dict[str, Any]:

@@ -29,6 +29,7 @@ from agents.providers.registry import can
 from callcenter.connections import hand_back
 from calls import dialer, dispositions, eligibility, recording_copies, recordings
 from calls.admin import call_story as story
+from calls.admin.call_overrides import overrides_shown
 from calls.admin.call_steering import CallSteeringViews, steering_facts
 from calls.admin.call_tone import tone
 from calls.admin.formats import money, talk
@@ -370,6 +371,7 @@ def details(call: Call) -> list[tuple[str, str]]:
         (_("How we know how it ended"), call.outcome_evidence),
         (_("Attempt"), str(call.attempt)),
         (_("Line"), call.line),
+        *overrides_shown(call.overrides),
         *((f"{{{{{name}}}}}", str(value)) for name, value in call.variables.items()),
     ]
     return [(name, value) for name, value in rows if value]

@@ -24,7 +24,9 @@ from unfold.widgets import UnfoldAdminSelectWidget, UnfoldAdminTextInputWidget
 
 from agents import phone, variables
 from agents.models import Agent, PhoneNumber
+from agents.providers.base import NotOffered
 from calls import dialer
+from calls.admin.call_overrides import PREFIX, override_fields, overrides_given
 from calls.admin.ready import ready_card
 from calls.dialer import lead_variables
 from calls.eligibility import Decision, Verdict, decide, local_times
@@ -98,6 +100,17 @@ class CallSheetForm(SpeakerForm):
         ]
         if len(phones) < 2:
             del self.fields["number"]
+        self.fields.update(override_fields(kwargs["speaker"]))
+
+    def usual(self) -> list[forms.BoundField]:
+        return [field for field in self if not field.name.startswith(PREFIX)]
+
+    def only_this_call(self) -> list[forms.BoundField]:
+        return [field for field in self if field.name.startswith(PREFIX)]
+
+    def differs(self) -> bool:
+        """Something stands there, or is wrong: not to be folded away."""
+        return any(field.value() not in (None, "") or field.errors for field in self.only_this_call())
 
 
 def _own_number(speaker: Agent | None) -> str:
@@ -216,6 +229,7 @@ class CallSheetViews:
         }
         for name in words_to_fill(speaker, known):
             initial[f"say_{name}"] = given.get(f"say_{name}") or kept.get(name, "")
+        initial |= {name: value for name, value in given.items() if name.startswith(PREFIX)}
         return CallSheetForm(initial=initial, speaker=speaker, known=known, phones=phones), speaker
 
     def place(
@@ -242,6 +256,7 @@ class CallSheetViews:
                 now=now,
                 our_number=chosen["our_number"],
                 variables=form.variables(),
+                overrides=overrides_given(chosen),
                 # A call for tomorrow morning may wait its turn all of tomorrow, not ten minutes.
                 not_after=decision.day_ends if decision.verdict == Verdict.LATER and decision.at else None,
                 decision=decision,
@@ -251,7 +266,7 @@ class CallSheetViews:
         except dialer.OnThePhone as busy:
             messages.warning(request, _("That number is on the phone with us already: this is the call."))
             return redirect("admin:calls_call_change", busy.call.pk)
-        except dialer.BadRequest as problem:
+        except (dialer.BadRequest, NotOffered) as problem:
             form.add_error(None, str(problem))
             return None
         self.remember(request, form)

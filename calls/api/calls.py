@@ -44,6 +44,11 @@ class CallBody(Body):
         help_text="One of our numbers. Not given: the agent's default caller ID, else the company's.",
     )
     variables = fields.Variables(required=False, help_text="Win over what is known of the lead.")
+    overrides = fields.Overrides(
+        required=False,
+        help_text="What this call alone has differently from its agent: voice, speed, language, "
+        "opening_line, temperature and more, as the contract has them (409 not_offered for others).",
+    )
     due_at = fields.Moment(required=False, allow_null=True, help_text="Not given: now.")
     not_after = fields.Moment(
         required=False,
@@ -98,9 +103,9 @@ class Calls(CallDoor, generics.ListAPIView[Call]):
         summary="Ask for a call",
         description=(
             "201: queued; `waiting_for` says for what it waits. 200: a call to that number was queued and "
-            "is taken over. 409: that number is on the phone, or the Idempotency-Key was used for another "
-            "request. 422: it may never be, with every reason. 503 `calling_stopped`: somebody has stopped "
-            "such calls; ask again when calling goes on."
+            "is taken over, as it is. 409: that number is on the phone, the Idempotency-Key was used for "
+            "another request, or an override is not offered. 422: it may never be, with every reason. 503 "
+            "`calling_stopped`: somebody has stopped such calls; ask again when calling goes on."
         ),
         request=CallBody,
         responses={201: CallSerializer, 200: CallSerializer},
@@ -196,6 +201,7 @@ def ask(given: dict[str, Any], *, caller: ApiCaller, now: datetime) -> Answer:
             now=now,
             our_number=given.get("from_number") or "",
             variables=given.get("variables"),
+            overrides=given.get("overrides"),
             due_at=due_at,
             not_after=given.get("not_after"),
             wait_for_stop=False,
@@ -225,6 +231,10 @@ def answer_to(asking: Callable[[], dialer.Asked]) -> Answer:
         return _refused([Reason(code="no_caller_id", text=str(none), source="from_number")])
     except dialer.NoAgent as none:
         return _refused([Reason(code="no_agent", text=str(none), source="assistant_id")])
+    except NotOffered as reason:
+        raise Conflict(reason.message, "not_offered") from reason
+    except dialer.BadOverride as wrong:
+        return _refused([Reason(code="bad_override", text=str(wrong), source="overrides")])
     except dialer.BadRequest as wrong:
         return _refused([Reason(code="expires_before_due", text=str(wrong), source="not_after")])
     return Answer(200 if asked.adopted else 201, asked.call)

@@ -287,6 +287,29 @@ class ChangedVariables(CustomFields):
         return found
 
 
+@extend_schema_field(
+    {
+        "type": "object",
+        "additionalProperties": {"type": ["string", "number"], "pattern": ANY_TEXT},
+        "propertyNames": {"pattern": ANY_TEXT, "maxLength": 100},
+        "maxProperties": 20,
+    }
+)
+class Overrides(CustomFields):
+    """{name: text or number}. Which there are, and their ranges, is the agent's and the contract's."""
+
+    default_error_messages = {"nested": _("“{name}” must be a text or a number.")}
+
+    def to_internal_value(self, data: Any) -> dict[str, Any]:
+        found = super().to_internal_value(data)
+        if len(found) > 20:
+            self.fail("too_many", most=20)
+        for name, value in found.items():
+            if isinstance(value, bool) or not isinstance(value, (str, int, float)):
+                self.fail("nested", name=name)
+        return found
+
+
 class Word(serializers.ChoiceField):
     """One of our words; null where there is none yet."""
 

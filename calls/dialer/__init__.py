@@ -5,6 +5,7 @@ from calls.dialer.account import AccountState, Room, account_fine, account_state
 from calls.dialer.adopt import begin_after_restore, catching_up
 from calls.dialer.ask import (
     Asked,
+    BadOverride,
     BadRequest,
     CallingStopped,
     NoCallerId,
@@ -42,6 +43,7 @@ __all__ = [
     "WAITS_FOR",
     "AccountState",
     "Asked",
+    "BadOverride",
     "BadRequest",
     "CallingStopped",
     "Desk",

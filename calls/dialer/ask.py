@@ -12,6 +12,7 @@ from django.db import IntegrityError, transaction
 from django.db.models import Q, QuerySet
 from django.utils.translation import gettext as _
 
+from agents import overriding
 from agents import variables as supplied
 from agents.models import Agent, PhoneNumber
 from agents.providers.abilities import Ability
@@ -48,6 +49,10 @@ class BadRequest(ValueError):
 
 class NoCallerId(BadRequest):
     """There is no number of ours to call from, or the given one is not ours."""
+
+
+class BadOverride(BadRequest):
+    """A value that this call's agent cannot have."""
 
 
 class NotAllowed(Exception):
@@ -114,6 +119,7 @@ def ask(
     our_number: str = "",
     variables: Mapping[str, str] | None = None,
     metadata: Mapping[str, Any] | None = None,
+    overrides: Mapping[str, Any] | None = None,
     due_at: datetime | None = None,
     not_after: datetime | None = None,
     priority: int | None = None,
@@ -125,10 +131,12 @@ def ask(
     """Queue one call, or adopt the queued one to the same number.
 
     A call that may only be made later is queued for then. `not_after` defaults to ten minutes after it
-    is due. Raises NotAllowed, OnThePhone, BadRequest (NoCallerId), and CallingStopped unless
-    `wait_for_stop`.
+    is due. `overrides` is what this call alone has differently from its agent; an adopted call stays as it
+    is. Raises NotAllowed, OnThePhone, BadRequest (NoCallerId, BadOverride), NotOffered, and CallingStopped
+    unless `wait_for_stop`.
     """
     _check_variables(variables or {})
+    overrides = _checked_overrides(agent, overrides or {})
     our_number = caller_id_for(agent, our_number)
     decision = decision or decide(
         lead, now=now, agent=agent, number=number, our_number=our_number, variables=variables or ()
@@ -159,6 +167,7 @@ def ask(
         attempt=_attempt(lead, decision.number),
         variables={**supplied.values_for(lead_variables(lead), agent=agent), **(variables or {})},
         metadata=dict(metadata or {}),
+        overrides=overrides,
         provider=agent.provider,
         test=test,
     )
@@ -222,6 +231,14 @@ def _check_variables(variables: Mapping[str, str]) -> None:
     for name, value in variables.items():
         if not isinstance(value, str):
             raise BadRequest(_("The variable “%(name)s” must be text.") % {"name": name})
+
+
+def _checked_overrides(agent: Agent, overrides: Mapping[str, Any]) -> dict[str, Any]:
+    """Raises NotOffered, BadOverride."""
+    try:
+        return overriding.checked(agent, overrides)
+    except ValueError as problem:
+        raise BadOverride(str(problem)) from problem
 
 
 def lead_variables(lead: Lead | None) -> dict[str, str]:

@@ -15,6 +15,7 @@ from django.utils.translation import gettext as _
 
 from agents.models import Agent
 from agents.providers.base import PlaceOrder, Provider, ProviderError
+from agents.providers.drafts import AgentDraft
 from calls.dialer import adopt, breaker, caps, gate, replay
 from calls.dialer.account import room_of
 from calls.dialer.ask import end_unplaced
@@ -34,10 +35,11 @@ HEADS_A_PASS = 25
 
 CLAIM_READS = (
     "status", "counterpart", "our_number", "line", "priority", "requested_by", "due_at", "not_after",
-    "decision", "variables", "metadata", "request_body", "sent_at", "cancel_requested_at", "cancel_reason",
+    "decision", "variables", "metadata", "overrides", "request_body", "sent_at", "cancel_requested_at",
+    "cancel_reason",
     "lead__list", "lead__time_zone", "lead__custom",
     "agent__provider_agent_id", "agent__name", "agent__active", "agent__paused_reason",
-    "agent__pinned_version", "agent__profile", "agent__gone_since",
+    "agent__pinned_version", "agent__profile", "agent__draft", "agent__gone_since",
 )  # fmt: skip
 """All of a call, its lead and its agent that a claim and its placement need."""
 
@@ -338,6 +340,8 @@ def order_of(call: Call) -> PlaceOrder:
         agent_version=call.agent.pinned_version or None,
         variables=call.variables,
         metadata=call.metadata,
+        overrides=call.overrides,
+        draft=AgentDraft.from_json(call.agent.draft) if call.overrides and call.agent.draft else None,
     )
 
 

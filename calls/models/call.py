@@ -144,6 +144,8 @@ class Call(models.Model):
     attempt = models.PositiveIntegerField(_("attempt"), default=1)
     variables = models.JSONField(_("variables"), default=dict, blank=True)
     metadata = models.JSONField(_("metadata"), default=dict, blank=True)
+    overrides = models.JSONField(_("different from the AI agent"), default=dict, blank=True)
+    """By the names of `agents.overriding`: for this call alone."""
     test = models.BooleanField(_("test call"), default=False)
 
     # Claimed and sent (calls.dialer)
