@@ -146,16 +146,14 @@ def _webhook_url(
     if unreachable is not None and unreachable.cause == Cause.NO_REQUESTS:
         return _red("webhook_url", unreachable.sentence, _ours(ours))
     heard = heard_at is not None and now - heard_at < SAYS_SOMETHING
-    elsewhere, unknown = [], []
+    elsewhere = []
     agents = list(Agent.objects.callable_now())
     for agent in agents:
         found = next(
             (each for each in readiness.checks_of(agent, heard=heard) if each.code == "webhook"), None
         )
         if found is not None and found.level == Level.RED:
-            elsewhere.append(agent.name)
-        elif found is None or found.level == Level.AMBER:
-            unknown.append(agent.name)
+            elsewhere.append(f"“{agent.name}”")
     if elsewhere:
         # One that is told elsewhere may not call until that is mended: the others go on.
         level = Level.RED if len(elsewhere) == len(agents) else Level.AMBER
@@ -219,7 +217,7 @@ def _caller_ids(provider: Provider, *, answers: bool) -> Check:
             _("There is no number to call from."),
             _("Bring the numbers here (Sync, or add them), or set TWILIO_FROM_NUMBER."),
         )
-    without = [agent.name for agent in Agent.objects.callable_now() if not _has_caller_id(agent)]
+    without = [f"“{agent.name}”" for agent in Agent.objects.callable_now() if not _has_caller_id(agent)]
     if Ability.CATALOGUE not in provider.abilities:
         if without:
             return _no_caller_id(without)
