@@ -176,6 +176,18 @@ def test_a_dialer_goes_on_after_a_full_bunch_and_lets_events_gather_after_a_few(
     assert dialer.step_apply() == 0.5
 
 
+def test_long_transcripts_are_not_all_held_in_memory_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    call = factories.make_call(status=CallStatus.PLACED, provider_call_id="call_1")
+    tell_whole_call(call_uuid=str(call.pk))
+    sizes = [len(event.body) for event in WebhookEvent.objects.order_by("pk")]
+    monkeypatch.setattr(applying, "MOST_BYTES", sizes[0] + sizes[1])
+    assert [apply_due(now=timezone.now()) for _ in range(3)] == [2, 1, 0]
+    monkeypatch.setattr(applying, "MOST_BYTES", 1)
+    WebhookEvent.objects.update(state="pending", next_try_at=timezone.now())
+    assert [apply_due(now=timezone.now()) for _ in range(4)] == [1, 1, 1, 0]
+    assert Call.objects.get().final
+
+
 @pytest.mark.postgresql
 @pytest.mark.django_db(transaction=True)
 def test_two_dialers_share_what_is_due_and_neither_waits_for_the_other() -> None:
