@@ -121,22 +121,27 @@ def as_in_life(calls: list[uuid.UUID], dice: random.Random, now: datetime) -> li
     return [body for step in range(len(EVENTS)) for body in (some[step] for some in each)]
 
 
-def backlog(machine: Machine, count: int, dice: random.Random) -> tuple[float, float, float, float]:
-    """Events a second, processor time (ms) an event of the dialer and of PostgreSQL, MB."""
+def store(order: list[bytes], now: datetime) -> None:
     from calls.lifecycle import inbox
     from calls.lifecycle.facts import event_key
     from calls.models import WebhookEvent
 
-    now = datetime.now(UTC)
     events = [
         WebhookEvent(key=event_key("webhook", "current", body), body=body, received_at=now, next_try_at=now)
-        for body in as_in_life(place_calls(count), dice, now)
+        for body in order
     ]
     for first in range(0, len(events), 200):
         inbox.write_rows(events[first : first + 200])
+
+
+def backlog(machine: Machine, count: int, dice: random.Random) -> tuple[float, float, float, float]:
+    """Events a second, processor time (ms) an event of the dialer and of PostgreSQL, MB."""
+    now = datetime.now(UTC)
+    order = as_in_life(place_calls(count), dice, now)
+    store(order, now)
     # Thread starts and imports are not what is measured: it begins with the first event in the rows.
     waiting = "SELECT count(*) FROM calls_webhookevent WHERE state = 'pending'"
-    with machine.running([*MANAGE, "dialer"], lambda: machine.number(waiting) < len(events)) as pid:
+    with machine.running([*MANAGE, "dialer"], lambda: machine.number(waiting) < len(order)) as pid:
         left, began = machine.number(waiting), time.monotonic()
         ours, theirs = processor_s(pid), processor_s(machine.server)
         while machine.number(waiting):
@@ -245,9 +250,12 @@ def main() -> None:
 
         django.setup()
         if asked.old:
+            from calls.lifecycle.apply import apply_due
             from tests.bench.history import fill
 
-            backlog(machine, 2, dice)
+            now = datetime.now(UTC)
+            store(as_in_life(place_calls(1), dice, now), now)
+            apply_due(now=now)
             fill(machine, asked.old)
         drained, lagged = [], []
         for turn in range(asked.rounds):
