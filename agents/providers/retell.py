@@ -6,7 +6,6 @@ here is what is asked, and what each answer means.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, ClassVar, Self
@@ -35,13 +34,12 @@ from agents.providers.base import (
     PlaceOrder,
     Provider,
     ProviderEvent,
-    RefusalScope,
     Refused,
     Report,
     Unclear,
 )
 from agents.providers.drafts import AgentDraft
-from agents.providers.http import ASK_DEADLINE_S, Answer, HttpClient, whole
+from agents.providers.http import ASK_DEADLINE_S, Answer, whole
 from agents.providers.live import LiveEvent
 from agents.providers.overrides import Overriding
 from agents.providers.retell_answers import (
@@ -56,6 +54,7 @@ from agents.providers.retell_answers import (
     report_item,
     unclear,
 )
+from agents.providers.retell_client import RetellClient
 
 PAGE_SIZE = 100
 MOST_PAGES = 1000
@@ -64,8 +63,6 @@ FOUND_WITHIN = timedelta(minutes=15)
 before it dials may take five minutes, ringing another five."""
 CLOCKS_APART = timedelta(minutes=2)
 """Retell's clock says when a call began, ours when it was sent."""
-
-KEY_FORM = re.compile(r"[\x21-\x7e]+")
 
 
 class RetellProvider(Provider):
@@ -85,14 +82,8 @@ class RetellProvider(Provider):
         transport: httpx.BaseTransport | None = None,
         ask_deadline_s: float = ASK_DEADLINE_S,
     ) -> None:
-        self._usable = KEY_FORM.fullmatch(api_key) is not None
         self._webhook_keys = tuple(webhook_keys)
-        self._http = HttpClient(
-            base_url,
-            headers={"Authorization": f"Bearer {api_key}"} if self._usable else {},
-            transport=transport,
-            ask_deadline_s=ask_deadline_s,
-        )
+        self._http = RetellClient(base_url, api_key, transport=transport, ask_deadline_s=ask_deadline_s)
 
     @classmethod
     def from_settings(cls) -> Self:
@@ -126,7 +117,7 @@ class RetellProvider(Provider):
         return encode(body)
 
     def place(self, body: bytes, *, give_up_s: float, started: float) -> Accepted:
-        self._check_key()
+        self._http.check_key()
         # Without our key in it, it could ring twice; with an agent Retell does not read, another would speak.
         if b'"assistant' in body and {"assistant", "assistant_id"} & reading.read_object(body).keys():
             raise for_another_contract()
@@ -386,7 +377,7 @@ class RetellProvider(Provider):
         repeat: bool = True,
     ) -> Answer:
         """A 2xx answer, or the error it means. With `by_id`, 422 is Retell's way to say "no such thing"."""
-        self._check_key()
+        self._http.check_key()
         answer = self._http.ask(
             method,
             path,
@@ -411,14 +402,6 @@ class RetellProvider(Provider):
             if not listed.get("has_more") or not isinstance(following, str) or following == key:
                 return
             key = following
-
-    def _check_key(self) -> None:
-        if not self._usable:
-            raise Refused(
-                _("RETELL_API_KEY is missing or is no key."),
-                scope=RefusalScope.ACCOUNT,
-                code="authentication",
-            )
 
 
 def _version(given: str) -> int | str:

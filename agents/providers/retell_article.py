@@ -30,17 +30,16 @@ from agents.providers.base import (
     CallFacts,
     PlaceOrder,
     ProviderEvent,
-    RefusalScope,
     Refused,
     Unreadable,
 )
 from agents.providers.drafts import AgentDraft
-from agents.providers.http import HttpClient, whole
+from agents.providers.http import whole
 from agents.providers.limited import LimitedProvider
 from agents.providers.live import LiveEvent
 from agents.providers.overrides import Overridable, Overriding
-from agents.providers.retell import KEY_FORM
 from agents.providers.retell_answers import encode, for_another_contract
+from agents.providers.retell_client import RetellClient
 
 CALL_PATH, ASSISTANT_PATH, STOP_PATH = "/v1/call", "/v1/assistant", "/v2/stop-utterance"
 STOP_WITHIN_S = 2.0
@@ -77,14 +76,8 @@ class ArticleProvider(LimitedProvider):
         timeout_s: float = 30.0,
         transport: httpx.BaseTransport | None = None,
     ) -> None:
-        self._usable = KEY_FORM.fullmatch(api_key) is not None
         self._webhook_secrets = tuple(webhook_secrets)
-        self._http = HttpClient(
-            base_url,
-            headers={"Authorization": f"Bearer {api_key}"} if self._usable else {},
-            transport=transport,
-            ask_deadline_s=timeout_s,
-        )
+        self._http = RetellClient(base_url, api_key, transport=transport, ask_deadline_s=timeout_s)
 
     @classmethod
     def from_settings(cls) -> Self:
@@ -125,7 +118,7 @@ class ArticleProvider(LimitedProvider):
         return encode(body)
 
     def place(self, body: bytes, *, give_up_s: float, started: float) -> Accepted:
-        self._check_key()
+        self._http.check_key()
         _check_before_the_wire(body)
         answer = self._http.send_once("POST", CALL_PATH, body=body, deadline=started + give_up_s)
         if 200 <= answer.status < 300:
@@ -140,14 +133,14 @@ class ArticleProvider(LimitedProvider):
         """POST once: sent again it would make another. Raises ValueError for a draft out of its ranges."""
         if problems := draft.problems():
             raise ValueError(", ".join(problems))
-        self._check_key()
+        self._http.check_key()
         answer = self._http.ask("POST", ASSISTANT_PATH, body=encode(assistant(draft)), repeat=False)
         if not 200 <= answer.status < 300:
             raise answers.refusal_of_agent(answer)
         return answers.read_assistant_id(answer)
 
     def stop_utterance(self, provider_call_id: str, utterance_id: str) -> None:
-        self._check_key()
+        self._http.check_key()
         body = encode({"call_id": provider_call_id, "utterance_id": utterance_id})
         answer = self._http.ask_at_once("POST", STOP_PATH, body=body, within_s=STOP_WITHIN_S)
         if not 200 <= answer.status < 300:
@@ -165,14 +158,6 @@ class ArticleProvider(LimitedProvider):
     def read_call(self, body: bytes) -> CallFacts:
         """There are no look-ups; one that was kept from another time is read as it was."""
         return today.read_fetched(today.read_object(body))
-
-    def _check_key(self) -> None:
-        if not self._usable:
-            raise Refused(
-                _("RETELL_API_KEY is missing or is no key."),
-                scope=RefusalScope.ACCOUNT,
-                code="authentication",
-            )
 
 
 def changed(draft: AgentDraft, overrides: Mapping[str, Any]) -> AgentDraft:
