@@ -7,6 +7,7 @@ import os
 import re
 import subprocess
 import sys
+from datetime import timedelta
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -14,10 +15,12 @@ from typing import Any
 import pytest
 from django.core.management import call_command
 from django.test import Client
+from django.utils import timezone
 
 from agents import phone
 from calls.api import fields
 from calls.api.keys import make_key
+from calls.dialer import gate
 from tests import factories
 from tests.test_api_calls import FIELDS
 
@@ -103,12 +106,16 @@ def test_the_schema_is_there_without_a_key(client: Client) -> None:
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.long
 @pytest.mark.one_engine
-def test_schemathesis_finds_nothing(live_server: Any, around_the_clock: None, tmp_path: Path) -> None:
+def test_schemathesis_finds_nothing(
+    live_server: Any, around_the_clock: None, tmp_path: Path, schema: dict[str, Any]
+) -> None:
     """All its checks: no 5xx, nothing undocumented, valid data taken, invalid data refused."""
     _key, secret = make_key("schemathesis", ["read", "call"])
     factories.make_transcript(factories.make_call("ended"))
     factories.make_call("in_progress")
     factories.make_call()
+    # For as long as it takes: without one, what must not be queued is 503.
+    gate.beat("dialer-1", "dialer", now=timezone.now() + timedelta(hours=1))
     config = tmp_path / "schemathesis.toml"
     config.write_text(CONFIG)
     run = subprocess.run(
@@ -127,4 +134,4 @@ def test_schemathesis_finds_nothing(live_server: Any, around_the_clock: None, tm
         check=False,
     )
     assert run.returncode == 0, run.stdout + run.stderr
-    assert "Tested: 14" in run.stdout
+    assert f"Tested: {sum(len(methods) for methods in schema['paths'].values())}\n" in run.stdout
