@@ -6,7 +6,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from django.db.models import BinaryField, CharField, DurationField, JSONField, QuerySet, UUIDField
+from django.db.models import CharField, DurationField, QuerySet, UUIDField
 
 from calls.models import Call
 from calls.models.clock import ClockNow, database_now
@@ -55,23 +55,3 @@ def test_a_prepared_write_changes_what_is_given_and_says_how_many() -> None:
     assert one.slot_until is not None
     assert other.slot_until is not None
     assert one.slot_until - database_now() > timedelta(minutes=4) > other.slot_until - database_now()
-
-
-def test_many_prepared_writes_go_out_together_each_with_its_own_values() -> None:
-    def write() -> tuple[QuerySet[Call], dict[str, Any]]:
-        return Call.objects.filter(pk=Given("pk", UUIDField())), {
-            "metadata": Given("metadata", JSONField()),
-            "request_body": Given("body", BinaryField()),
-        }
-
-    prepared = PreparedUpdate(write)
-    calls = [factories.make_call() for _ in range(3)]
-    prepared.send_each([])
-    prepared.send_each(
-        {"pk": call.pk, "metadata": {"n": n, "%s": "é"}, "body": bytes([n, 0, 255])}
-        for n, call in enumerate(calls[:2])
-    )
-    for call in calls:
-        call.refresh_from_db()
-    assert [call.metadata for call in calls] == [{"n": 0, "%s": "é"}, {"n": 1, "%s": "é"}, {}]
-    assert [bytes(call.request_body or b"") for call in calls] == [b"\x00\x00\xff", b"\x01\x00\xff", b""]

@@ -6,11 +6,10 @@ import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import Count, Q, QuerySet, UUIDField
+from django.db.models import Count, Q, QuerySet
 from django.utils.translation import gettext as _
 
 from agents.models import Agent
@@ -24,9 +23,8 @@ from calls.dialer.stops import in_force, not_stopped, stop_state
 from calls.eligibility import Decision, Verdict, recheck_many
 from calls.models import Call, CallStatus, Direction, Gate, Outcome
 from calls.models.call_words import OPEN
-from calls.models.clock import ClockNow, database_now, skips_locked_rows
+from calls.models.clock import database_now, skips_locked_rows
 from calls.models.gate import GateKind
-from calls.models.prepared import Given, PreparedUpdate
 
 LEASE = timedelta(seconds=5)
 HEADS_A_PASS = 25
@@ -42,6 +40,7 @@ CLAIM_READS = (
     "agent__pinned_version", "agent__profile", "agent__draft", "agent__gone_since",
 )  # fmt: skip
 """All of a call, its lead and its agent that a claim and its placement need."""
+TAKEN = ("status", "claimed_at", "place_token", "lease_until", "slot_until", "request_body", "decision")
 
 
 @dataclass(frozen=True, slots=True)
@@ -233,7 +232,8 @@ def _take_allowed(due: QuerySet[Call], this: Pass, most: int) -> list[Call]:
                 wrong += 1
                 if len(heads) > 1 and heads[0].requested_by_id != heads[-1].requested_by_id:
                     break  # whose turn it was still has it
-        _write_down(taken[before:])
+        # Before the queue is asked again: by these rows it tells who waits, and whose turn is next.
+        Call.objects.update_each(taken[before:], TAKEN)
     return taken
 
 
@@ -311,23 +311,6 @@ def _take(call: Call, this: Pass) -> bool:
     call.slot_until = this.now + LEASE + timedelta(seconds=settings.PROVIDER_TIMEOUT_S + 2)
     this.found.append(call)
     return True
-
-
-TAKEN = ("status", "claimed_at", "place_token", "lease_until", "slot_until", "request_body", "decision")
-
-
-def _taken() -> tuple[QuerySet[Call], dict[str, Any]]:
-    fields: dict[str, Any] = {name: Call._meta.get_field(name) for name in TAKEN}
-    columns = {name: Given(name, field) for name, field in fields.items()}
-    return Call.objects.filter(pk=Given("pk", UUIDField())), {"updated_at": ClockNow(), **columns}
-
-
-WRITE_TAKEN = PreparedUpdate(_taken)
-
-
-def _write_down(taken: list[Call]) -> None:
-    """Before the queue is asked again: by these rows it tells who waits, and whose turn is next."""
-    WRITE_TAKEN.send_each({name: getattr(call, name) for name in ("pk", *TAKEN)} for call in taken)
 
 
 def order_of(call: Call) -> PlaceOrder:

@@ -5,7 +5,7 @@ as long as sending them and reading the answer.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Any
 
 from django.db import connection, models, transaction
@@ -87,16 +87,6 @@ class PreparedUpdate(_Prepared[tuple[models.QuerySet[Any], dict[str, Any]]]):
     def send(self, **given: Any) -> int:
         with transaction.mark_for_rollback_on_error():
             return int(self._statement(given).compiler.execute_sql(ROW_COUNT))
-
-    def send_each(self, rows: Iterable[dict[str, Any]]) -> None:
-        """The same for many, in one exchange with PostgreSQL."""
-        sql, values = "", []
-        for given in rows:
-            sql, one = self._statement(given).compiler.as_sql()
-            values.append(one)
-        if values:
-            with transaction.mark_for_rollback_on_error(), connection.cursor() as cursor:
-                cursor.executemany(sql, values)
 
     def _make(self) -> _Statement:
         rows, columns = self._build()
