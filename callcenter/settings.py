@@ -198,6 +198,9 @@ SILENCED_SYSTEM_CHECKS = ["models.W040"]
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 RECORDINGS = text("RECORDINGS", "stream")
+# Said to whoever is called without AI before they are connected. "none": nothing is said nor recorded.
+RECORDING_NOTICE = text("RECORDING_NOTICE", "This call is recorded.")
+RECORDING_NOTICE = "" if RECORDING_NOTICE.lower() == "none" else RECORDING_NOTICE
 CELERY_BROKER_URL = text("CELERY_BROKER_URL")
 CELERY_INSTALLED = find_spec("celery") is not None
 # Where Celery is asked for and missing, a check says so; the database takes the jobs meanwhile.

@@ -19,7 +19,7 @@ from django.utils.translation import gettext as _
 
 from agents.providers.abilities import Ability
 from agents.providers.base import NotFound, Provider, ProviderError
-from agents.providers.registry import get_provider
+from agents.providers.registry import get_provider, provider_of
 from callcenter.checks import calls_the_sandbox, on_loopback
 from calls.models import Call, RecordingCopy
 from calls.models.recording import CopyState
@@ -110,9 +110,10 @@ def fetch_recording(
     call: Call, *, byte_range: str = "", provider: Provider | None = None, client: httpx.Client | None = None
 ) -> Recording:
     """As `open_recording`, from the phone company: the call is asked for afresh, its link used once."""
-    url = _fresh_url(call, provider or get_provider())
+    carrier = provider_of(call.provider, provider or get_provider())
+    url = _fresh_url(call, carrier)
     wanted = ONE_RANGE.match(byte_range.strip())
-    headers = {"Accept-Encoding": "identity"}
+    headers = {"Accept-Encoding": "identity", **carrier.recording_headers()}
     if wanted and (wanted[1] or wanted[2]):
         headers["Range"] = f"bytes={wanted[1]}-{wanted[2]}"
     http = client or httpx.Client(timeout=TIMEOUT, follow_redirects=True, max_redirects=3)

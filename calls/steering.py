@@ -51,6 +51,8 @@ def steer(
     """
     if not can(Ability.STEER):
         raise NotOffered(Ability.STEER)
+    if call.desk_number:
+        raise NotOn(_("No AI agent takes part in this call."))
     changed = dict(variables or {})
     _check(context, answer_now, changed)
     on = Call.objects.filter(pk=call.pk, status=CallStatus.IN_PROGRESS).exclude(provider_call_id="")

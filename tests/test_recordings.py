@@ -34,6 +34,9 @@ class PhoneCompany:
 
     abilities = TODAYS
 
+    def recording_headers(self) -> dict[str, str]:
+        return {}
+
     def __init__(self, answer: str | Exception | None = URL) -> None:
         self.answer = answer
         self.asked: list[str] = []

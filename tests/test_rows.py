@@ -41,6 +41,7 @@ from calls.models import (
     RecordingCopy,
     RefusedPart,
     SignatureRefusal,
+    StaffPhone,
     Stop,
     WebhookEvent,
 )
@@ -125,6 +126,16 @@ def make_import(**fields: Any) -> LeadImport:
     return LeadImport.objects.create(**{"file_name": "leads.csv", "content": b"", **fields})
 
 
+def make_desk_call(counterpart: str) -> Call:
+    return make_call(
+        counterpart=counterpart, lead=None, agent=None, provider="twilio", desk_number="+14155550190"
+    )
+
+
+def make_staff_phone(number: str) -> StaffPhone:
+    return StaffPhone.objects.create(user=User.objects.create_user("dan"), number=number)
+
+
 def make_copy(**fields: Any) -> RecordingCopy:
     given = {"call": make_call("ended"), "next_try_at": timezone.now(), **fields}
     return RecordingCopy.objects.create(**given)
@@ -166,6 +177,8 @@ def same_lead_number_twice() -> None:
 REFUSED: list[tuple[str, Callable[[], object]]] = [
     # Calls
     ("one_open_outbound_call_per_number", lambda: twice(make_call, counterpart=NUMBER, lead=None)),
+    ("one_open_call_per_desk_number", lambda: [make_desk_call(n) for n in (NUMBER, "+14155550102")]),
+    ("a_person_or_an_agent_calls", lambda: change(make_call(), desk_number="+14155550190")),
     ("one_row_per_provider_call", lambda: twice(make_call, status="placed", provider_call_id="call_1")),
     ("call_status_is_known", lambda: change(make_call(), status="flying")),
     ("call_direction_is_known", lambda: change(make_call(), direction="sideways")),
@@ -259,6 +272,8 @@ REFUSED: list[tuple[str, Callable[[], object]]] = [
 NUMBERS: list[tuple[str, Callable[[str], object]]] = [
     ("counterpart_is_e164_or_withheld", lambda bad: change(make_call(), counterpart=bad)),
     ("call_our_number_is_e164", lambda bad: change(make_call(), our_number=bad)),
+    ("call_desk_number_is_e164", lambda bad: change(make_desk_call(NUMBER), desk_number=bad)),
+    ("staff_phone_is_e164", lambda bad: make_staff_phone(bad)),
     ("lead_number_is_e164", lambda bad: change(make_lead().phones.get(), number=bad)),
     ("call_back_number_is_e164", lambda bad: change(make_call_back(), number=bad)),
     ("do_not_call_number_is_e164", lambda bad: change(make_opt_out(NUMBER), number=bad)),
@@ -308,8 +323,8 @@ def test_the_database_refuses(constraint: str, attempt: Callable[[], object]) ->
 def test_the_database_refuses_what_is_not_e164(
     constraint: str, attempt: Callable[[str], object], bad: str
 ) -> None:
-    if constraint == "call_our_number_is_e164" and bad == "":
-        attempt(bad)  # a call whose caller ID is not yet chosen
+    if constraint in {"call_our_number_is_e164", "call_desk_number_is_e164"} and bad == "":
+        attempt(bad)  # a call whose caller ID is not yet chosen; one that an AI agent makes
         return
     # PostgreSQL may refuse the length before it looks at the rule.
     if len(bad) > 16 and connection.vendor == "postgresql":

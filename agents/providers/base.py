@@ -14,6 +14,11 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 from agents.providers.abilities import Ability
+from agents.providers.endings import AnsweredBy as AnsweredBy
+from agents.providers.endings import Ending as Ending
+from agents.providers.endings import Fault as Fault
+from agents.providers.endings import Outcome as Outcome
+from agents.providers.endings import RetryClass as RetryClass
 from agents.providers.errors import BadSignature as BadSignature
 from agents.providers.errors import Busy as Busy
 from agents.providers.errors import NotFound as NotFound
@@ -36,77 +41,10 @@ class Stage(enum.IntEnum):
     """How far a fact says the call was. Higher wins in `lifecycle.derive`."""
 
     KNOWN = 1
-    CONNECTED = 2
-    ENDED = 3
-    ANALYSED = 4
-
-
-class Outcome(enum.StrEnum):
-    """How the telephone call ended, in our words (design, section 2)."""
-
-    CONNECTED = "connected"
-    VOICEMAIL = "voicemail"
-    SCREENED = "screened"
-    NO_ANSWER = "no_answer"
-    BUSY = "busy"
-    DECLINED = "declined"
-    INVALID_NUMBER = "invalid_number"
-    BLOCKED = "blocked"
-    FAILED = "failed"
-
-
-class AnsweredBy(enum.StrEnum):
-    PERSON = "person"
-    MACHINE = "machine"
-    SCREENING = "screening"
-    UNCLEAR = "unclear"
-    NOBODY = ""
-
-
-class RetryClass(enum.StrEnum):
-    """Whether and when it makes sense to try the same person again."""
-
-    LATER = "later"
-    """Minutes or hours later; counts as an attempt."""
-    SOON = "soon"
-    """A technical failure: with back-off, need not count."""
-    FIX = "fix"
-    """Something of ours must be mended first; do not burn attempts."""
-    REVIEW = "review"
-    """A person decides."""
-    NO = "no"
-
-
-class Fault(enum.StrEnum):
-    """What has to be mended, or waited for, before such a call can work. Costs no attempt."""
-
-    NONE = ""
-    LINE = "line"
-    CAPACITY = "capacity"
-    NUMBER = "number"
-    AGENT = "agent"
-    ACCOUNT = "account"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Ending:
-    """What a provider's reason for the end means."""
-
-    outcome: Outcome
-    answered_by: AnsweredBy
-    retry: RetryClass
-    known: bool = True
-    """False for a reason this release has never heard of: kept raw, shown, treated as other."""
-    opted_out: bool = False
-    """The person asked never to be called again."""
-    call_back: bool = False
-    """The person asked to be called back."""
-    stopped: bool = False
-    """Hung up on our side of the line: by our request, or in the provider's dashboard."""
-    evidence: str = ""
-    """What it was inferred from; '' where the provider itself gave the reason."""
-    fault: Fault = Fault.NONE
-    """Whose fault it was that the call came to nothing; NONE for what people do."""
+    RINGING = 2
+    CONNECTED = 3
+    ENDED = 4
+    ANALYSED = 5
 
 
 class Word(NamedTuple):
@@ -166,6 +104,11 @@ class CallFacts:
     analysis: Mapping[str, Any] | None = None
     """The customer's own analysis fields, as configured on the agent."""
     transfer_to: str | None = None
+    ringing_at: datetime | None = None
+    """When their telephone began to ring, where the provider tells."""
+    strength: int = 2
+    """Of facts of one stage the stronger counts: 2 says it of the person's telephone, 1 only that it could
+    not be rung, 0 of our own, which was rung first."""
     undated: bool = False
     """Pushed without saying when it happened: then when it reached us is the best there is."""
 
@@ -226,6 +169,8 @@ class PlaceOrder:
     metadata: Mapping[str, Any]
     overrides: Mapping[str, Any] = field(default_factory=dict)
     draft: AgentDraft | None = None
+    desk_number: str = ""
+    """Our own telephone to be rung first, for a call that a person makes; then there is no agent."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -334,6 +279,8 @@ class Page:
 class Provider(ABC):
     """One account at one provider under one contract. Thread-safe; holds one HTTP client."""
 
+    name: ClassVar[str] = "retell"
+    """As in the `provider` columns."""
     contract: ClassVar[str]
     idempotent: ClassVar[bool]
     """Whether the same placement may be sent again without a second ring."""
@@ -347,6 +294,10 @@ class Provider(ABC):
     def clock_ahead(self) -> timedelta | None:
         """How far the provider's clock is ahead of ours, by its newest answer; None before there was one."""
         return None
+
+    def recording_headers(self) -> Mapping[str, str]:
+        """What a recording's own address demands; never to be sent to another host."""
+        return {}
 
     @abstractmethod
     def placement(self, order: PlaceOrder) -> bytes:

@@ -18,6 +18,7 @@ CONTRACTS = {
 BESIDE = {"twilio": "agents.providers.twilio.provider.TwilioProvider"}
 """Contracts that stand beside the one in force: asked for by name alone."""
 PROVIDERS = {"retell": "Retell AI"}
+"""Who has AI agents and numbers of its own."""
 
 _lock = threading.Lock()
 _built: dict[tuple[str, ...], Provider] = {}
@@ -47,12 +48,27 @@ def get_provider(contract: str | None = None) -> Provider:
         return _built[key]
 
 
-def provider_class() -> type[Provider]:
-    """Of the contract in force."""
-    found: type[Provider] = import_string(CONTRACTS[settings.RETELL_CONTRACT])
+def provider_of(name: str, usual: Provider) -> Provider:
+    """Who carries a call, by its `provider` column: one that stands beside, else the usual one."""
+    return get_provider(name) if name in BESIDE else usual
+
+
+def carriers(usual: Provider) -> list[Provider]:
+    """The usual one, and those beside it that this installation has an account with."""
+    beside = [get_provider(name) for name in BESIDE] if settings.TWILIO_ACCOUNT_SID else []
+    return [usual, *beside]
+
+
+def provider_class(name: str = "") -> type[Provider]:
+    """Of the contract in force, or of one that stands beside it by this name."""
+    path = BESIDE[name] if name in BESIDE else CONTRACTS[settings.RETELL_CONTRACT]
+    found: type[Provider] = import_string(path)
     return found
 
 
-def can(ability: Ability) -> bool:
-    """Whether the contract in force can do that at all; `abilities.WHY_NOT` says why it cannot."""
-    return ability in provider_class().abilities
+def can(ability: Ability, *, name: str = "") -> bool:
+    """Whether the contract in force can do that at all; `abilities.WHY_NOT` says why it cannot.
+
+    `name`: of a call's `provider` column, which may stand beside that contract.
+    """
+    return ability in provider_class(name).abilities

@@ -32,6 +32,7 @@ from calls.admin import call_story as story
 from calls.admin.call_overrides import overrides_shown
 from calls.admin.call_steering import CallSteeringViews, steering_facts
 from calls.admin.call_tone import tone
+from calls.admin.desk_call import desk_phone_of
 from calls.admin.formats import money, talk
 from calls.dialer import BadRequest, NotAllowed, OnThePhone
 from calls.eligibility import Verdict, local_times
@@ -224,8 +225,12 @@ class CallPageViews(CallSteeringViews):
         if not call.counterpart:
             messages.error(request, _("The number was withheld: there is nothing to call."))
             return self._back(call)
-        if agent is None:
+        if agent is None and not call.desk_number:
             messages.error(request, _("Choose an AI agent on the lead's page."))
+            return self._back(call)
+        own = desk_phone_of(request.user) if call.desk_number else ""
+        if call.desk_number and not own:
+            messages.error(request, _("Say on the lead's page at which telephone you are to be rung."))
             return self._back(call)
 
         def ask() -> Call:
@@ -233,6 +238,7 @@ class CallPageViews(CallSteeringViews):
                 lead=call.lead,
                 number=call.counterpart,
                 agent=agent,
+                desk_number=own,
                 by=request.user,  # type: ignore[arg-type]
                 via=Via.TEST if call.test else Via.DESK,
                 test=call.test,
@@ -298,10 +304,11 @@ def page_facts(request: HttpRequest, call: Call, *, now: datetime) -> dict[str, 
     may_call = user.has_perm("calls.place_call")
     decision = (
         eligibility.decide(call.lead, number=call.counterpart, agent=call.agent, now=now)
-        if over and may_call and call.agent and call.counterpart
+        if over and may_call and (call.agent or call.desk_number) and call.counterpart
         else None
     )
     may_hang_up = user.has_perm("calls.hang_up_call") and call.status in ON_THE_LINE
+    can_hang_up = can(Ability.HANG_UP, name=call.provider)
     recent = call.ended_at is None or call.ended_at > now - LIVELY_AFTER_THE_END
     return {
         "call": call,
@@ -331,8 +338,8 @@ def page_facts(request: HttpRequest, call: Call, *, now: datetime) -> dict[str, 
         "decision": decision,
         "may_call": may_call,
         "may_hurry": may_call and _could_go_now(call, now=now),
-        "may_hang_up": may_hang_up and can(Ability.HANG_UP),
-        "why_no_hang_up": WHY_NOT[Ability.HANG_UP] if may_hang_up and not can(Ability.HANG_UP) else "",
+        "may_hang_up": may_hang_up and can_hang_up,
+        "why_no_hang_up": WHY_NOT[Ability.HANG_UP] if may_hang_up and not can_hang_up else "",
         **steering_facts(request, call),
         "may_cancel": may_call and call.status in {CallStatus.QUEUED, *BEING_PLACED},
         "may_opt_out": user.has_perm("calls.add_donotcall") and bool(call.counterpart),
@@ -370,6 +377,7 @@ def details(call: Call) -> list[tuple[str, str]]:
         (_("Its status there"), call.provider_status),
         (_("How we know how it ended"), call.outcome_evidence),
         (_("Attempt"), str(call.attempt)),
+        (_("Our telephone"), phone.pretty(call.desk_number) if call.desk_number else ""),
         (_("Line"), call.line),
         *overrides_shown(call.overrides),
         *((f"{{{{{name}}}}}", str(value)) for name, value in call.variables.items()),

@@ -61,6 +61,7 @@ def _given(request: HttpRequest) -> dict[str, Any]:
 def steering_facts(request: HttpRequest, call: Call) -> Mapping[str, Any]:
     """Whether a word can be said now; else, to who might say one, why not."""
     wanted = request.user.has_perm("calls.steer_call") and call.status == CallStatus.IN_PROGRESS
+    wanted = wanted and not call.desk_number
     offered = can(Ability.STEER)
     return {
         "may_steer": wanted and offered,

@@ -10,9 +10,11 @@ from typing import Any
 from django.utils.formats import date_format
 from django.utils.timezone import localtime
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy as _later
 from django.utils.translation import ngettext
 
 from agents import phone
+from agents.providers.base import Fault
 from calls.admin.formats import talk
 from calls.dialer import Waiting
 from calls.models import (
@@ -74,6 +76,16 @@ class Line:
     def times(self) -> dict[str, Any]:
         """What the player needs to know of it."""
         return {"role": self.role, "start": self.start_s, "end": self.end_s, "words": list(self.words)}
+
+
+OUR_TELEPHONE = {
+    "desk completed": _later("Nobody pressed 1 on our own telephone, so they were not called."),
+    "desk no-answer": _later("Our own telephone was not picked up, so they were not called."),
+    "desk busy": _later("Our own telephone was busy, so they were not called."),
+    "desk canceled": _later("It was cancelled before our own telephone was picked up: they were not called."),
+    "desk failed": _later("Our own telephone could not be reached, so they were not called."),
+}
+"""How a call that a person was to make ended before it was one, by the reason kept with it."""
 
 
 def clock(seconds: float) -> str:
@@ -214,7 +226,15 @@ def _placed(call: Call) -> Iterator[Step]:
             yield Step(
                 call.replayed_at, "replay", _("Asked again for the same call: at most one phone rings")
             )
-        yield Step(call.placed_at, "call_made", _("The phone company is calling"), _there(call))
+        if call.desk_number:
+            ours = phone.pretty(call.desk_number)
+            yield Step(
+                call.placed_at, "ring_volume", _("Our telephone is rung: %(number)s") % {"number": ours}
+            )
+            yield Step(call.let_through_at, "dialpad", _("1 was pressed: they are called"), _there(call))
+            yield Step(call.ringing_at, "call_made", _("Their telephone rings"), ring_time(call))
+        else:
+            yield Step(call.placed_at, "call_made", _("The phone company is calling"), _there(call))
     yield Step(call.answered_at, "phone_in_talk", _picked_up(call))
     if call.cancel_requested_at:
         yield Step(call.cancel_requested_at, "cancel", _("Cancelled"), call.cancel_reason)
@@ -222,6 +242,15 @@ def _placed(call: Call) -> Iterator[Step]:
         # Once the phone company was told, the column holds when to tell it again.
         told = min(call.hang_up_at, call.ended_at or call.updated_at)
         yield Step(told, "call_end", _("Told to hang up"), call.cancel_reason)
+
+
+def ring_time(call: Call) -> str:
+    """How long theirs rang, where that is told."""
+    until = call.answered_at or call.ended_at
+    if call.ringing_at is None or until is None:
+        return ""
+    seconds = max(0, round((until - call.ringing_at).total_seconds()))
+    return ngettext("For %(s)d second", "For %(s)d seconds", seconds) % {"s": seconds}
 
 
 def interrupted(call: Call) -> str:
@@ -316,6 +345,8 @@ def _ended(call: Call) -> Iterator[Step]:
 
 def said_by_phone_company(call: Call) -> str:
     """Its own words, kept as they came."""
+    if call.fault == Fault.DESK and not call.refusal:
+        return str(OUR_TELEPHONE.get(call.disconnection_reason, OUR_TELEPHONE["desk failed"]))
     raw = [part for part in (call.disconnection_reason, call.refusal) if part]
     if not raw:
         return ""
@@ -323,7 +354,7 @@ def said_by_phone_company(call: Call) -> str:
 
 
 def _afterwards(call: Call) -> Iterator[Step]:
-    if call.analysed_at:
+    if call.analysed_at and not call.desk_number:
         yield Step(call.analysed_at, "auto_awesome", _("The analysis arrived"))
     if call.disposition_at and call.disposition:
         who = call.disposition_by
@@ -374,7 +405,11 @@ def _now(call: Call, waits: Waiting | None) -> Iterator[Step]:
         yield Step(None, "sync", call.get_status_display(), kind="now")
     elif call.status == CallStatus.IN_PROGRESS:
         yield Step(None, "graphic_eq", _("On the phone"), kind="now")
+    elif call.status == CallStatus.PLACED and call.desk_number and call.let_through_at is None:
+        yield Step(None, "ring_volume", _("Pick up your telephone, and press 1 to be connected"), kind="now")
     elif call.status != CallStatus.ENDED:
         yield Step(None, "ring_volume", call.get_status_display(), kind="now")
+    elif not call.final and call.desk_number and call.provider_call_id:
+        yield Step(None, "sync", _("Waiting for the price"), kind="now")
     elif not call.final and call.provider_call_id:
         yield Step(None, "sync", _("Waiting for the analysis"), kind="now")

@@ -96,7 +96,7 @@ class CallAdmin(VisibleToMixin, ReadOnlyMixin, CallPageViews, ModelAdmin):
         "requested_at",
     ]
     list_display_links = ["counterpart"]
-    list_select_related = ["lead", "agent", "batch"]
+    list_select_related = ["lead", "agent", "batch", "requested_by"]
     list_filter = [
         ("requested_at", filters.DayFilter),
         filters.DirectionFilter,

@@ -170,6 +170,7 @@ class LeadPageViews:
             "title": title,
             "phones": list(lead.phones.all()),
             "may_call": request.user.has_perm("calls.place_call"),
+            "why_no_desk_call": dialer.why_not_from_a_telephone(),
             "may_edit": self.has_change_permission(request, lead),
         }
 

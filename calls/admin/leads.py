@@ -23,6 +23,7 @@ from unfold.views import ChangeList
 from calls import dialer
 from calls.admin import lead_filters as filters
 from calls.admin.call_sheet import CallSheetViews
+from calls.admin.desk_call import DeskCallViews
 from calls.admin.lead_form import LeadForm, PhoneInline
 from calls.admin.lead_page import LeadPageViews
 from calls.admin.scope import VisibleToMixin
@@ -70,7 +71,7 @@ def describe(leads: Sequence[Any], *, now: datetime) -> None:
 
 
 @admin.register(Lead)
-class LeadAdmin(VisibleToMixin, LeadPageViews, CallSheetViews, ModelAdmin):
+class LeadAdmin(VisibleToMixin, LeadPageViews, CallSheetViews, DeskCallViews, ModelAdmin):
     form = LeadForm
     inlines = [PhoneInline]
     list_display = ["name", "number", "status", "last_contact", "next", "owner", "there"]
@@ -148,6 +149,7 @@ class LeadAdmin(VisibleToMixin, LeadPageViews, CallSheetViews, ModelAdmin):
             path("export/", self.admin_site.admin_view(self.export), name="calls_lead_export"),
             *self.page_urls(),
             *self.sheet_urls(),
+            *self.desk_urls(),
         ]
         return [*own, *super().get_urls()]
 

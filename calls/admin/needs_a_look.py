@@ -64,7 +64,7 @@ def needs_a_look(request: HttpRequest) -> HttpResponse:
     rows = waiting_for_a_person(request)
     count = rows.count()
     steps = Prefetch("steps", queryset=CallStep.objects.order_by("at", "pk"))
-    calls = rows.select_related("lead", "agent").defer("request_body").prefetch_related(steps)
+    calls = rows.select_related("lead", "agent", "requested_by").defer("request_body").prefetch_related(steps)
     review = FIGURES["look_review"]
     context = {
         **admin.site.each_context(request),

@@ -11,15 +11,19 @@ from calls.dialer.ask import (
     NoCallerId,
     NotAllowed,
     OnThePhone,
+    OwnPhoneBusy,
     ask,
     call_now,
     caller_id_for,
     cancel,
     hang_up,
     lead_variables,
+    why_not_from_a_telephone,
+    why_not_ours,
 )
 from calls.dialer.batches import cancel_rest, open_batch, progress, start_batch, undo_batch
 from calls.dialer.breaker import lines_said
+from calls.dialer.connect import LetThrough, let_through
 from calls.dialer.counting import Tally
 from calls.dialer.gate import SILENT_AFTER, alive, beat
 from calls.dialer.initiate import Full, NoAgent, NotNow, Wanted, initiate
@@ -49,12 +53,14 @@ __all__ = [
     "Desk",
     "Full",
     "Left",
+    "LetThrough",
     "NoAgent",
     "NoCallerId",
     "NotAllowed",
     "NotNow",
     "NothingToDecide",
     "OnThePhone",
+    "OwnPhoneBusy",
     "Room",
     "StopState",
     "Tally",
@@ -82,6 +88,7 @@ __all__ = [
     "judge",
     "lead_variables",
     "left",
+    "let_through",
     "lines_said",
     "look",
     "open_batch",
@@ -96,4 +103,6 @@ __all__ = [
     "undo_batch",
     "waiting",
     "waiting_for",
+    "why_not_from_a_telephone",
+    "why_not_ours",
 ]

@@ -201,7 +201,8 @@ def look_before_next(provider: Provider, *, now: datetime) -> bool:
         call = doubtful.select_for_update(of=("self",), skip_locked=skips_locked_rows()).first()
         if call is None:
             return False
-        if Ability.LOOK_UP not in provider.abilities:
+        if call.desk_number or Ability.LOOK_UP not in provider.abilities:
+            # Twilio carries no id of ours, and nobody knows when it would have been sent.
             _decide_unasked(call, now=now)
             return True
         Call.objects.filter(pk=call.pk).update(next_look_at=now + ASK_AGAIN)

@@ -26,7 +26,9 @@ from calls.models import (
     CallRequest,
     CallStatus,
     Direction,
+    DoNotCall,
     Lead,
+    LeadPhone,
     Outcome,
     Priority,
     Via,
@@ -41,6 +43,8 @@ if TYPE_CHECKING:
 CLICK_LASTS = timedelta(minutes=10)
 PROMISE_LASTS = timedelta(minutes=30)
 MAX_VARIABLES = 100
+DESK_PROVIDER, DESK_LINE = "twilio", "telephones"
+"""Who carries what people call themselves, and what shares its pace: the AI agents' lines are others."""
 
 
 class BadRequest(ValueError):
@@ -83,6 +87,14 @@ class OnThePhone(Exception):
         self.call = call
 
 
+class OwnPhoneBusy(BadRequest):
+    """The telephone of ours takes part in `call`, which waits or is on."""
+
+    def __init__(self, call: Call) -> None:
+        super().__init__(_("Your telephone is busy with another call, or waits for one. End that one first."))
+        self.call = call
+
+
 @dataclass(frozen=True, slots=True)
 class Asked:
     call: Call
@@ -90,13 +102,16 @@ class Asked:
     """There was a queued call to that number: it is due now (or as asked), and has one more asker."""
 
 
-def caller_id_for(agent: Agent, given: str = "") -> str:
-    """Given > the agent's default > TWILIO_FROM_NUMBER > the only active number. Raises NoCallerId."""
+def caller_id_for(agent: Agent | None, given: str = "") -> str:
+    """Given > the agent's default (a person has none) > TWILIO_FROM_NUMBER > the only active number.
+
+    Raises NoCallerId.
+    """
     if given:
         if not PhoneNumber.objects.usable().filter(number=given).exists():
             raise NoCallerId(_("%(number)s is not one of our active numbers.") % {"number": given})
         return given
-    default = agent.default_caller_id
+    default = agent.default_caller_id if agent is not None else None
     if default is not None and default.active and default.gone_since is None:
         return default.number
     if settings.TWILIO_FROM_NUMBER:
@@ -104,12 +119,14 @@ def caller_id_for(agent: Agent, given: str = "") -> str:
     active = list(PhoneNumber.objects.usable().values_list("number", flat=True)[:2])
     if len(active) == 1:
         return active[0]
+    if agent is None:
+        raise NoCallerId(_("Choose the number to call from."))
     raise NoCallerId(_("There is no number to call from. Give the agent a default caller ID."))
 
 
 def ask(
     *,
-    agent: Agent,
+    agent: Agent | None,
     via: str,
     now: datetime,
     lead: Lead | None = None,
@@ -127,14 +144,18 @@ def ask(
     test: bool = False,
     decision: Decision | None = None,
     wait_for_stop: bool = True,
+    desk_number: str = "",
 ) -> Asked:
     """Queue one call, or adopt the queued one to the same number.
 
+    Either an AI agent calls, or a person at `desk_number` (E.164), a telephone of ours that is rung first;
+    a person takes over a call that waits for an AI agent.
     A call that may only be made later is queued for then. `not_after` defaults to ten minutes after it
     is due. `overrides` is what this call alone has differently from its agent; an adopted call stays as it
     is. Raises NotAllowed, OnThePhone, BadRequest (NoCallerId, BadOverride), NotOffered, and CallingStopped
     unless `wait_for_stop`.
     """
+    _check_who_calls(agent, desk_number)
     _check_variables(variables or {})
     overrides = _checked_overrides(agent, overrides or {})
     our_number = caller_id_for(agent, our_number)
@@ -156,7 +177,8 @@ def ask(
         agent=agent,
         counterpart=decision.number,
         our_number=our_number,
-        line=line_of(our_number),
+        line=line_of(our_number) if agent else DESK_LINE,
+        desk_number=desk_number,
         batch=batch,
         priority=priority or (Priority.BATCH if batch else Priority.CLICK),
         requested_by_id=by.pk if by else None,
@@ -165,16 +187,19 @@ def ask(
         not_after=not_after,
         decision=decision.snapshot(),
         attempt=_attempt(lead, decision.number),
-        variables={**supplied.values_for(lead_variables(lead), agent=agent), **(variables or {})},
+        variables=(
+            {**supplied.values_for(lead_variables(lead), agent=agent), **(variables or {})} if agent else {}
+        ),
         metadata=dict(metadata or {}),
         overrides=overrides,
-        provider=agent.provider,
+        provider=agent.provider if agent else DESK_PROVIDER,
         test=test,
     )
     request = CallRequest(
         call=call, user_id=by.pk if by else None, api_key=api_key, via=via, batch=batch, requested_at=now
     )
     for _try in range(3):
+        # A call of this telephone to this very number is the one asked for, and is adopted.
         adopted = _adopt(call, request)
         if adopted is not None:
             hint.tell("place")
@@ -185,6 +210,7 @@ def ask(
                 request.save(force_insert=True)
         except IntegrityError:
             # Somebody else's call to this number was queued between our look and our insert.
+            _check_desk_free(desk_number)
             continue
         hint.tell("place")
         return Asked(call, False)
@@ -208,6 +234,8 @@ def _adopt(asked: Call, request: CallRequest) -> Call | None:
         assert found.not_after is not None
         assert asked.due_at is not None
         assert asked.not_after is not None
+        if asked.desk_number and asked.desk_number != found.desk_number:
+            _take_over(found, asked)
         found.due_at = min(found.due_at, asked.due_at)
         found.not_after = max(found.not_after, asked.not_after)
         found.priority = min(found.priority, asked.priority)
@@ -215,6 +243,60 @@ def _adopt(asked: Call, request: CallRequest) -> Call | None:
         request.call = found
         request.save(force_insert=True)
         return found
+
+
+def _take_over(found: Call, asked: Call) -> None:
+    """What waits for an AI agent is called by a person instead: the same call, of which nothing was sent.
+
+    Raises OnThePhone where that is not sure, OwnPhoneBusy.
+    """
+    if found.look_first:
+        raise OnThePhone(found)
+    _check_desk_free(asked.desk_number)
+    found.agent, found.desk_number, found.provider = None, asked.desk_number, asked.provider
+    found.our_number, found.line = asked.our_number, asked.line
+    found.variables, found.overrides, found.request_body = {}, {}, None
+    found.requested_by_id = asked.requested_by_id
+    found.save(
+        update_fields=[
+            *("agent", "desk_number", "provider", "our_number", "line"),
+            *("variables", "overrides", "request_body", "requested_by"),
+        ]
+    )
+
+
+def _check_who_calls(agent: Agent | None, desk_number: str) -> None:
+    if (agent is None) == (not desk_number):
+        raise BadRequest(_("Either an AI agent calls, or a person at a telephone."))
+    if desk_number and (why_not := why_not_from_a_telephone() or why_not_ours(desk_number)):
+        raise BadRequest(why_not)
+
+
+def _check_desk_free(desk_number: str) -> None:
+    """Raises OwnPhoneBusy: a telephone of ours takes part in one call at a time."""
+    if desk_number and (busy := Call.objects.filter(desk_number=desk_number).open().first()) is not None:
+        raise OwnPhoneBusy(busy)
+
+
+def why_not_ours(number: str) -> str:
+    """Why this cannot be a telephone of ours, which is rung without the rules for leads; '' if it can."""
+    if DoNotCall.objects.in_force().filter(number=number).exists():
+        return _("That number is on the do-not-call list: it cannot be rung as yours.")
+    if LeadPhone.objects.filter(number=number).exists():
+        return _("That is the number of a lead: give the number of your own telephone.")
+    if PhoneNumber.objects.filter(number=number).exists():
+        return _("We call from that number: give the number of the telephone on your desk, or your mobile.")
+    return ""
+
+
+def why_not_from_a_telephone() -> str:
+    """Why nobody can call without AI here; '' if they can."""
+    if not settings.TWILIO_ACCOUNT_SID or not settings.TWILIO_AUTH_TOKENS:
+        return _(
+            "Calling from your own telephone needs a Twilio account: an administrator sets "
+            "TWILIO_ACCOUNT_SID and TWILIO_AUTH_TOKEN."
+        )
+    return ""
 
 
 def _raise_refusal(decision: Decision) -> None:
@@ -233,8 +315,10 @@ def _check_variables(variables: Mapping[str, str]) -> None:
             raise BadRequest(_("The variable “%(name)s” must be text.") % {"name": name})
 
 
-def _checked_overrides(agent: Agent, overrides: Mapping[str, Any]) -> dict[str, Any]:
+def _checked_overrides(agent: Agent | None, overrides: Mapping[str, Any]) -> dict[str, Any]:
     """Raises NotOffered, BadOverride."""
+    if agent is None:
+        return {}
     try:
         return overriding.checked(agent, overrides)
     except ValueError as problem:
@@ -280,11 +364,11 @@ def _attempt(lead: Lead | None, number: str) -> int:
 
 def call_now(call: Call, *, by: User | None, now: datetime) -> Call:
     """A call that waits for later is due at once, as a single click. Raises NotAllowed, OnThePhone."""
-    assert call.agent is not None
     return ask(
         lead=call.lead,
         number=call.counterpart,
         agent=call.agent,
+        desk_number=call.desk_number,
         by=by,
         via=Via.DESK,
         now=now,
@@ -353,7 +437,7 @@ def hang_up(call: Call, *, by: User | None, now: datetime) -> bool:
 
     Raises NotOffered.
     """
-    if not can(Ability.HANG_UP):
+    if not can(Ability.HANG_UP, name=call.provider):
         raise NotOffered(Ability.HANG_UP)
     return bool(
         Call.objects.filter(

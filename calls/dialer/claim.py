@@ -15,6 +15,7 @@ from django.utils.translation import gettext as _
 from agents.models import Agent
 from agents.providers.base import PlaceOrder, Provider, ProviderError
 from agents.providers.drafts import AgentDraft
+from agents.providers.registry import provider_of
 from calls.dialer import adopt, breaker, caps, gate, replay
 from calls.dialer.account import room_of
 from calls.dialer.ask import end_unplaced
@@ -32,9 +33,9 @@ HEADS_A_PASS = 25
 
 
 CLAIM_READS = (
-    "status", "counterpart", "our_number", "line", "priority", "requested_by", "due_at", "not_after",
-    "decision", "variables", "metadata", "overrides", "request_body", "sent_at", "cancel_requested_at",
-    "cancel_reason",
+    "status", "counterpart", "our_number", "desk_number", "provider", "line", "priority", "requested_by",
+    "due_at", "not_after", "decision", "variables", "metadata", "overrides", "request_body", "sent_at",
+    "cancel_requested_at", "cancel_reason",
     "lead__list", "lead__time_zone", "lead__custom",
     "agent__provider_agent_id", "agent__name", "agent__active", "agent__paused_reason",
     "agent__pinned_version", "agent__profile", "agent__draft", "agent__gone_since",
@@ -83,8 +84,7 @@ def claim_some(provider: Provider, *, most: int) -> list[Call] | Nothing:
         stops = in_force()
         if stop_state(stops).stopped:
             return Nothing("stopped", 0.5)
-        if capacity.account_problem and (capacity.trial_at is None or capacity.trial_at > now):
-            return Nothing("account_problem", 0.5)
+        trial = bool(capacity.account_problem and capacity.trial_at and capacity.trial_at <= now)
         if capacity.account_problem:
             # The one call that tries is a fresh one: a "no" to a replay says nothing.
             replays = False
@@ -96,18 +96,25 @@ def claim_some(provider: Provider, *, most: int) -> list[Call] | Nothing:
         if today == 0 and not replays:
             return Nothing("daily_cap", 0.5)
         fresh = Call.objects.due(now) if room and today != 0 else Call.objects.none()
+        if capacity.account_problem:
+            # The account in doubt is the AI agents': what people call themselves goes over another.
+            theirs = fresh.filter(desk_number="")
+            trial = trial and theirs.exists()
+            fresh = theirs if trial else fresh.exclude(desk_number="")
+            if not fresh.exists():
+                return Nothing("account_problem", 0.5)
         agents = _agents_left(in_use)
         due = _claimable(not_stopped(fresh, stops), agents, now)
         wanted = replay.wanted(now) if replays else Call.objects.none()
         again = _claimable(not_stopped(wanted, stops), agents, now)
-        most = 1 if capacity.account_problem else min(most, room or 1, most if today is None else today or 1)
+        most = 1 if trial else min(most, room or 1, most if today is None else today or 1)
         found = _claim_on_some_line(
             Pass(provider, now, most, agents), due, again if room else again.filter(slot_until__gt=now)
         )
         if isinstance(found, list):
             if found[0].sent_at is None:
                 caps.count(capacity, len(found))
-            if capacity.account_problem:
+            if trial:
                 # One call tries; the next only when this one has passed, or another probe has.
                 Gate.objects.filter(pk=capacity.pk).update(trial_at=None)
         return found
@@ -300,7 +307,8 @@ def _still_allowed(call: Call, decision: Decision, now: datetime) -> bool:
 def _take(call: Call, this: Pass) -> bool:
     """False: it cannot even be written down, and must not stand at the head of the queue for ever: ended."""
     try:
-        call.request_body = bytes(call.request_body or this.provider.placement(order_of(call)))
+        carrier = provider_of(call.provider, this.provider)
+        call.request_body = bytes(call.request_body or carrier.placement(order_of(call)))
     except (ValueError, TypeError, ProviderError) as error:
         end_unplaced(call, Outcome.FAILED, str(error), at=this.now)
         return False
@@ -314,17 +322,19 @@ def _take(call: Call, this: Pass) -> bool:
 
 
 def order_of(call: Call) -> PlaceOrder:
-    assert call.agent is not None
+    agent = call.agent
+    assert agent is not None or call.desk_number
     return PlaceOrder(
         call_uuid=str(call.pk),
         to_number=call.counterpart,
         from_number=call.our_number,
-        provider_agent_id=call.agent.provider_agent_id,
-        agent_version=call.agent.pinned_version or None,
+        provider_agent_id=agent.provider_agent_id if agent else "",
+        agent_version=(agent.pinned_version or None) if agent else None,
         variables=call.variables,
         metadata=call.metadata,
         overrides=call.overrides,
-        draft=AgentDraft.from_json(call.agent.draft) if call.overrides and call.agent.draft else None,
+        draft=AgentDraft.from_json(agent.draft) if agent and call.overrides and agent.draft else None,
+        desk_number=call.desk_number,
     )
 
 

@@ -43,6 +43,6 @@ def judge(call: Call, judgement: Judgement, *, by: User) -> Call:
         locked.save(update_fields=fields)
         if judgement != Judgement.AGAIN:
             return locked
-        if locked.agent is None:
+        if locked.agent is None and not locked.desk_number:
             raise BadRequest(_("Choose an AI agent on the lead's page."))
         return call_now(locked, by=by, now=database_now())

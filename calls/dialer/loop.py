@@ -19,6 +19,7 @@ from django.db import DatabaseError, InterfaceError, connection
 from django.utils import timezone
 
 from agents.providers.base import Provider
+from agents.providers.registry import carriers, provider_of
 from calls import provider_checks, recording_copies
 from calls.dialer import account, adopt, breaker, gate, settle
 from calls.dialer.batches import cancel_next, fill_next, finish_batches
@@ -182,14 +183,17 @@ class Dialer:
     def step_settle(self) -> float:
         now = database_now()
         again = settle.recover_next_claim()
-        again = settle.settle_next(self.provider, now=now) or again
+        for carrier in carriers(self.provider):
+            again = settle.settle_next(carrier, now=now) or again
         expire_overdue(now=now)
         return 0.0 if again else 0.5
 
     def step_look(self) -> float:
         now = database_now()
-        again = reconcile.look_at_quiet(self.provider, now=now)
-        again = reconcile.look_for_analysis(self.provider, now=now) or again
+        again = False
+        for carrier in carriers(self.provider):
+            again = reconcile.look_at_quiet(carrier, now=now) or again
+            again = reconcile.look_for_analysis(carrier, now=now) or again
         return 0.1 if again else 0.5
 
     def step_adopt(self) -> float:
@@ -199,7 +203,9 @@ class Dialer:
         return 0.0 if again else 1.0
 
     def step_hang_up(self) -> float:
-        return 0.05 if reconcile.hang_up_marked(self.provider, now=timezone.now()) else 0.5
+        now = timezone.now()
+        told = [reconcile.hang_up_marked(carrier, now=now) for carrier in carriers(self.provider)]
+        return 0.05 if any(told) else 0.5
 
     def step_fill(self) -> float:
         now = timezone.now()
@@ -246,7 +252,8 @@ class Dialer:
 
 def send(claimed: Call, provider: Provider) -> None:
     """A claim that left its call unconfirmed is a replay."""
-    (replay if claimed.status == CallStatus.UNCONFIRMED else place)(claimed, provider)
+    carrier = provider_of(claimed.provider, provider)
+    (replay if claimed.status == CallStatus.UNCONFIRMED else place)(claimed, carrier)
 
 
 def _placers() -> int:

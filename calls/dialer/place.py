@@ -64,7 +64,8 @@ from calls.models.prepared import Given, PreparedSelect, PreparedUpdate
 log = structlog.get_logger(__name__)
 
 PERMIT_READS = (
-    "status", "place_token", "cancel_requested_at", "cancel_reason", "counterpart", "our_number", "variables",
+    "status", "place_token", "cancel_requested_at", "cancel_reason", "counterpart", "our_number",
+    "desk_number", "variables",
     "lead__list", "lead__time_zone", "lead__custom",
     "agent__name", "agent__active", "agent__paused_reason", "agent__pinned_version", "agent__profile",
     "agent__gone_since",
@@ -192,6 +193,9 @@ def _still_allowed(call: Call, now: datetime) -> bool:
             cancelled=True,
         )
         return False
+    if call.desk_number and DoNotCall.objects.in_force().filter(number=call.desk_number).exists():
+        end_unplaced(call, Outcome.CANCELED, _("Our own telephone is on the do-not-call list."), at=now)
+        return False
     state: str = call.number_state or PhoneState.VALID  # type: ignore[attr-defined]
     decision = recheck(call, now=now) if doubt else recheck_alone(call, now=now, number_state=state)
     if decision.verdict == Verdict.NEVER:
@@ -272,7 +276,7 @@ PLACED = PreparedUpdate(_placed)
 def _after_accepting(call_id: UUID, provider_call_id: str) -> None:
     """Read after the commit: what a placement clears, and news that came before it. Mostly there is none."""
     call: Any = READ_WHEN_ACCEPTED.get(call=call_id, provider_call_id=provider_call_id)
-    if call.account_refused:
+    if call.account_refused and not call.desk_number:
         account_fine()
     if call.line_refused:
         gate.line_passed(call.line)
@@ -286,7 +290,7 @@ def _with_all_that_accepting_ends() -> QuerySet[Call]:
     news = WebhookEvent.objects.filter(provider_call_id=Given("provider_call_id", CharField()))
     return (
         Call.objects.filter(pk=Given("call", UUIDField()))
-        .only("line")
+        .only("line", "desk_number")
         .annotate(line_refused=Exists(lines), account_refused=Exists(accounts), news=Exists(news))
     )
 
@@ -359,6 +363,8 @@ def refused(call_id: UUID, token: UUID, error: Refused) -> None:
             return
         end_unplaced(call, REFUSED_OUTCOME.get(error.code, Outcome.FAILED), error.message, at=now)
         call.fault = Fault.NUMBER if error.code == "geography" else Fault.NONE
+        if call.desk_number:
+            call.fault = Fault.DESK  # it was our own telephone that could not be rung
         Call.objects.filter(pk=call_id).update(retry_class="no", fault=call.fault, **said)
         refusals.ended(call, why=error.message)
         if call.outcome == Outcome.INVALID_NUMBER:

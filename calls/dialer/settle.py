@@ -50,8 +50,8 @@ def settle_next(provider: Provider, *, now: datetime) -> bool:
     nothing can be looked up, the call waits a day for news.
     """
     if Ability.LOOK_UP not in provider.abilities:
-        return _wait_for_news(now)
-    call = _take_due(now)
+        return _wait_for_news(provider, now)
+    call = _take_due(provider, now)
     if call is None:
         return False
     assert call.sent_at is not None
@@ -72,10 +72,13 @@ def settle_next(provider: Provider, *, now: datetime) -> bool:
     return True
 
 
-def _wait_for_news(now: datetime) -> bool:
+def _wait_for_news(provider: Provider, now: datetime) -> bool:
     """One unconfirmed call of which only a webhook can tell: given up a day after it was sent."""
     waiting = Call.objects.filter(
-        status=CallStatus.UNCONFIRMED, next_look_at__lte=now, sent_at__isnull=False
+        status=CallStatus.UNCONFIRMED,
+        provider=provider.name,
+        next_look_at__lte=now,
+        sent_at__isnull=False,
     ).order_by("next_look_at")
     call = waiting.first()
     if call is None or call.sent_at is None:
@@ -90,14 +93,13 @@ def _wait_for_news(now: datetime) -> bool:
     return True
 
 
-def _take_due(now: datetime) -> Call | None:
+def _take_due(provider: Provider, now: datetime) -> Call | None:
     """The next due look, its successor already written down: a process killed here delays, never repeats.
 
     What an earlier look allowed is taken back: only the newest one counts.
     """
-    due_calls = Call.objects.filter(status=CallStatus.UNCONFIRMED, next_look_at__lte=now).order_by(
-        "next_look_at"
-    )
+    unclear = Call.objects.filter(status=CallStatus.UNCONFIRMED, provider=provider.name)
+    due_calls = unclear.filter(next_look_at__lte=now).order_by("next_look_at")
     if not due_calls.exists():
         return None
     with transaction.atomic():

@@ -212,9 +212,12 @@ def _look_up_ours(run: Comparison, provider: Provider, now: datetime) -> None:
 
 
 def _ours_after(run: Comparison) -> QuerySet[Any]:
-    """Our calls of this time that the phone company knows, in the order of the index, from where we were."""
+    """The AI agents' calls of this time that the phone company knows, in the order of the index, from where
+    we were.
+    """
     rows = (
-        Call.objects.exclude(provider_call_id="")
+        Call.objects.filter(desk_number="")
+        .exclude(provider_call_id="")
         .annotate(moment=SEEN_AT)
         .filter(moment__gte=run.since, moment__lt=run.until)
         .order_by("moment", "pk")

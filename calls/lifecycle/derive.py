@@ -1,9 +1,9 @@
 """All facts of a call in, its columns out. Pure, and free of the order in which facts came.
 
-Field by field the fact with the highest rank that *has* the field wins: how far it says the call was,
-then fetched by us over pushed to us, then its own end or start time, then when it was fetched (what a call
-cost may be settled later), then its hash. Absent never overwrites. The signature's time is no part of it:
-it changes with each retry of the same event.
+Field by field the fact with the highest rank that *has* the field wins: how far it says the call was (and of
+its end the one that tells of the person's own telephone), then fetched by us over pushed to us, then its own
+end or start time, then when it was fetched (what a call cost may be settled later), then its hash. Absent
+never overwrites. The signature's time is no part of it: it changes with each retry of the same event.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from calls.models import AnsweredBy, CallStatus, Outcome
 
 STATUS_OF = {
     Stage.KNOWN: CallStatus.PLACED,
+    Stage.RINGING: CallStatus.RINGING,
     Stage.CONNECTED: CallStatus.IN_PROGRESS,
     Stage.ENDED: CallStatus.ENDED,
     Stage.ANALYSED: CallStatus.ENDED,
@@ -35,10 +36,12 @@ class Fact:
     """Seconds since the epoch; 0 for what was pushed, whose arrival means nothing."""
 
     @property
-    def rank(self) -> tuple[int, bool, float, float, str]:
-        moment = self.facts.ended_at or self.facts.started_at
+    def rank(self) -> tuple[int, int, int, bool, float, float, str]:
+        facts = self.facts
+        moment = facts.ended_at or facts.started_at
         told = moment.timestamp() if moment else 0.0
-        return (self.facts.stage, self.fetched, told, self.fetched_at, self.key)
+        over = min(facts.stage, Stage.ENDED)
+        return (over, facts.strength, facts.stage, self.fetched, told, self.fetched_at, self.key)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +66,7 @@ class Derived:
 
 def derive(facts: Iterable[Fact]) -> Derived:
     """Raises ValueError without any fact."""
-    ranked = sorted(facts, key=lambda fact: fact.rank, reverse=True)
+    ranked = sorted(_without_ours(list(facts)), key=lambda fact: fact.rank, reverse=True)
     if not ranked:
         raise ValueError("a call without facts cannot be derived")
 
@@ -78,6 +81,7 @@ def derive(facts: Iterable[Fact]) -> Derived:
     columns: dict[str, Any] = {
         "provider_status": best("live_status") or "",
         "disconnection_reason": (best("disconnection_reason") or "")[:80],
+        "ringing_at": best("ringing_at"),
         "answered_at": best("started_at"),
         "ended_at": best("ended_at"),
         "duration_ms": best("duration_ms", lambda ms: ms >= 0),
@@ -110,6 +114,12 @@ def derive(facts: Iterable[Fact]) -> Derived:
         opted_out=bool(ending and ending.opted_out),
         asked_call_back=bool(ending and ending.call_back),
     )
+
+
+def _without_ours(facts: list[Fact]) -> list[Fact]:
+    """Where theirs is known to have been dialled, the end of our own telephone says nothing of the call's."""
+    dialled = any(fact.facts.strength > 0 and fact.facts.to_number for fact in facts)
+    return [fact for fact in facts if fact.facts.strength > 0] if dialled else facts
 
 
 def _picked_up(ending: Ending, columns: dict[str, Any]) -> datetime | None:

@@ -31,8 +31,8 @@ LOST_AFTER_LOOKS = 14
 def look_at_quiet(provider: Provider, *, now: datetime) -> bool:
     """One list request for up to a hundred calls that are on and have been quiet. True: maybe more."""
     if Ability.LOOK_UP not in provider.abilities:
-        return _wait_for_news(now=now)
-    due = _take(Q(status__in=ON), now=now, most=A_REQUEST)
+        return _wait_for_news(provider, now=now)
+    due = _take(Q(status__in=ON, provider=provider.name), now=now, most=A_REQUEST)
     if not due:
         return False
     known = {call.provider_call_id: call for call in due if call.provider_call_id}
@@ -40,7 +40,7 @@ def look_at_quiet(provider: Provider, *, now: datetime) -> bool:
         reports = provider.fetch_calls(list(known)) if known else []
         for report in reports:
             known.pop(report.facts.provider_call_id, None)
-            store_lookup(_whole(provider, report), now=now)
+            store_lookup(_whole(provider, report), now=now, contract=provider.contract)
     except ProviderError as error:
         log.warning("look-up failed", calls=len(known), why=str(error))
         known = {}
@@ -52,9 +52,10 @@ def look_at_quiet(provider: Provider, *, now: datetime) -> bool:
     return True
 
 
-def _wait_for_news(*, now: datetime) -> bool:
+def _wait_for_news(provider: Provider, *, now: datetime) -> bool:
     """One quiet call of which only a webhook can tell: it is waited for until a day after it was sent."""
-    call = Call.objects.filter(status__in=ON, next_look_at__lte=now).order_by("next_look_at").first()
+    quiet = Call.objects.filter(status__in=ON, provider=provider.name, next_look_at__lte=now)
+    call = quiet.order_by("next_look_at").first()
     if call is None:
         return False
     over = (call.sent_at or call.requested_at) + schedule.untold_after()
@@ -76,7 +77,7 @@ def look(provider: Provider, call: Call, *, now: datetime) -> bool | None:
     """
     try:
         reports = provider.find_call(
-            str(call.pk), to_number=call.counterpart, since=call.sent_at or call.requested_at
+            str(call.pk), to_number=call.rung_first, since=call.sent_at or call.requested_at
         )
     except ProviderError as error:
         call.looks_unanswered += 1
@@ -84,9 +85,11 @@ def look(provider: Provider, call: Call, *, now: datetime) -> bool | None:
         _step(call, None, str(error), now=now)
         log.warning("look-up failed", call=str(call.pk), why=str(error))
         return None
+    if call.desk_number:
+        reports = [report for report in reports if not _anothers(report, call)]
     for report in reports:
         try:
-            store_lookup(_whole(provider, report), now=now, call_uuid=call.pk)
+            store_lookup(_whole(provider, report), now=now, contract=provider.contract, call_uuid=call.pk)
         except ProviderError as error:
             # It is there, which is what was asked; all of it comes with the next look.
             log.warning("look-up failed", call=str(call.pk), why=str(error))
@@ -102,13 +105,19 @@ def _whole(provider: Provider, report: Report) -> Report:
     return provider.fetch_call(report.facts.provider_call_id)
 
 
+def _anothers(report: Report, call: Call) -> bool:
+    """Found by number and time only, it may be one that another row is known to be."""
+    known = Call.objects.filter(provider_call_id=report.facts.provider_call_id, provider=call.provider)
+    return known.exclude(pk=call.pk).exists()
+
+
 def _step(call: Call, found: bool | None, answer: str, *, now: datetime) -> None:
     CallStep.objects.create(call=call, kind=StepKind.LOOK, at=now, found=found, answer=answer[:300])
 
 
 def look_for_analysis(provider: Provider, *, now: datetime) -> bool:
     """One ended call that still lacks its analysis, or whose outcome nobody knows yet."""
-    due = _take(Q(status=CallStatus.ENDED, final=False), now=now, most=1)
+    due = _take(Q(status=CallStatus.ENDED, final=False, provider=provider.name), now=now, most=1)
     if not due:
         return False
     if Ability.LOOK_UP not in provider.abilities:
@@ -116,7 +125,8 @@ def look_for_analysis(provider: Provider, *, now: datetime) -> bool:
     call = due[0]
     try:
         if call.provider_call_id:
-            store_lookup(provider.fetch_call(call.provider_call_id), now=now)
+            report = provider.fetch_call(call.provider_call_id)
+            store_lookup(report, now=now, contract=provider.contract)
         else:
             look(provider, call, now=now)
     except NotFound:
@@ -187,7 +197,7 @@ def hang_up_marked(provider: Provider, *, now: datetime) -> bool:
         hang_up_at__isnull=True,
         status__in=[CallStatus.PLACED, CallStatus.RINGING],
     )
-    ringing = Call.objects.filter(marked).exclude(provider_call_id="")
+    ringing = Call.objects.filter(marked, provider=provider.name).exclude(provider_call_id="")
     if not ringing.exists():
         return False
     with transaction.atomic():

@@ -27,6 +27,7 @@ from calls.models.interruption import Interruption
 from calls.models.lead import Lead, LeadList, LeadPhone, LeadStatus, NextAction, Note, PhoneState, ZoneSource
 from calls.models.provider_check import ProviderCheck
 from calls.models.recording import RecordingCopy
+from calls.models.staff_phone import StaffPhone
 from calls.models.steering import Steering
 from calls.models.stop import Stop
 from calls.models.transcript import Transcript
@@ -73,6 +74,7 @@ __all__ = [
     "Sentiment",
     "SignatureRefusal",
     "Speaking",
+    "StaffPhone",
     "Steering",
     "StepKind",
     "Stop",

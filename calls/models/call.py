@@ -116,6 +116,8 @@ class Call(models.Model):
     """Empty only of a call in whose caller withholds it."""
     our_number = e164_field(verbose_name=_("our number"), blank=True)
     line = models.CharField(_("line"), max_length=60, default="default")
+    desk_number = e164_field(verbose_name=_("the caller's own telephone"), blank=True)
+    """Only of a call that a person makes, without AI: it is rung first."""
 
     # Asked for
     batch = models.ForeignKey(
@@ -180,6 +182,10 @@ class Call(models.Model):
         _("reason, as the phone company says it"), max_length=80, blank=True
     )
     placed_at = models.DateTimeField(_("placed"), null=True, blank=True)
+    let_through_at = models.DateTimeField(_("let through"), null=True, blank=True)
+    """When whoever makes the call asked at the telephone to be connected, and nothing spoke against it."""
+    ringing_at = models.DateTimeField(_("ringing since"), null=True, blank=True)
+    """Their telephone; only where the provider tells."""
     answered_at = models.DateTimeField(_("picked up"), null=True, blank=True)
     ended_at = models.DateTimeField(_("ended"), null=True, blank=True)
     analysed_at = models.DateTimeField(null=True, blank=True)
@@ -260,6 +266,19 @@ class Call(models.Model):
             ),
             models.CheckConstraint(
                 condition=Q(our_number="") | Q(our_number__regex=E164_PATTERN), name="call_our_number_is_e164"
+            ),
+            models.CheckConstraint(
+                condition=Q(desk_number="") | Q(desk_number__regex=E164_PATTERN, direction="outbound"),
+                name="call_desk_number_is_e164",
+            ),
+            models.CheckConstraint(
+                condition=Q(desk_number="") | Q(agent__isnull=True), name="a_person_or_an_agent_calls"
+            ),
+            # Whose unclear placement a leg is could not be told otherwise, nor could one person take two.
+            models.UniqueConstraint(
+                fields=["desk_number"],
+                condition=~Q(desk_number="") & ~Q(status="ended"),
+                name="one_open_call_per_desk_number",
             ),
             models.CheckConstraint(condition=Q(status__in=CallStatus.values), name="call_status_is_known"),
             models.CheckConstraint(
@@ -405,6 +424,21 @@ class Call(models.Model):
     @property
     def from_number(self) -> str:
         return self.our_number if self.direction == Direction.OUTBOUND else self.counterpart
+
+    @property
+    def rung_first(self) -> str:
+        """The telephone that a placement rings."""
+        return self.desk_number or self.to_number
+
+    @property
+    def made_by(self) -> str:
+        """Who speaks for us: the AI agent, or the person who calls without one; '' when nobody knows."""
+        if self.desk_number:
+            who = self.requested_by
+            return gettext("%(who)s, without AI") % {
+                "who": (who.get_full_name() or who) if who else gettext("Staff")
+            }
+        return self.agent.name if self.agent else ""
 
     @property
     def meaning(self) -> str:

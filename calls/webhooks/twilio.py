@@ -33,6 +33,7 @@ from agents.providers.twilio.signature import (
 )
 from agents.providers.twilio.twiml import CONTENT_TYPE, Twiml
 from calls.lifecycle import NotStored, store_webhook
+from calls.webhooks import desk
 from calls.webhooks.refusals import count_refusal
 from calls.webhooks.retell import SEND_AGAIN, TOO_LARGE, Answer, SignedDoor
 
@@ -53,7 +54,7 @@ def sorry() -> Twiml:
     return answer
 
 
-VOICES: Mapping[str, Voice] = {"sorry": lambda asked, about, now: sorry()}
+VOICES: Mapping[str, Voice] = {"sorry": lambda asked, about, now: sorry(), **desk.VOICES}
 """By the word in the path. `sorry` is the fallback of every other document."""
 
 

@@ -58,6 +58,7 @@ class Callback:
     was_bridged: bool
     recording_sid: str
     recording_status: str
+    recording_source: str
     recording_s: int | None
     conference_sid: str
     conference_name: str
@@ -135,6 +136,7 @@ def _of(form: Form) -> Callback:
         was_bridged=form.first("DialBridged") == "true",
         recording_sid=form.first("RecordingSid"),
         recording_status=form.first("RecordingStatus"),
+        recording_source=form.first("RecordingSource"),
         recording_s=whole(plain, "RecordingDuration"),
         conference_sid=form.first("ConferenceSid"),
         conference_name=form.first("FriendlyName"),

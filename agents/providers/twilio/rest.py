@@ -9,6 +9,7 @@ unclear answer one looks (`find_legs`) and never sends again.
 from __future__ import annotations
 
 import base64
+import json
 import re
 from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
@@ -51,7 +52,8 @@ class Twilio:
         self.account_sid = account_sid
         self._usable = bool(SID_FORM.fullmatch(account_sid) and TOKEN_FORM.fullmatch(auth_token))
         basic = base64.b64encode(f"{account_sid}:{auth_token}".encode()).decode()
-        headers = {"Authorization": f"Basic {basic}"} if self._usable else {}
+        self._headers = headers = {"Authorization": f"Basic {basic}"} if self._usable else {}
+        self._base = base_url or API
 
         def client(address: str) -> HttpClient:
             return HttpClient(
@@ -126,10 +128,12 @@ class Twilio:
 
         The leg's sid is `provider_call_id`; '' when it was accepted and the body could not be read.
         """
+        return self.ring_as_written(encode(order.fields()), give_up_s=give_up_s, started=started)
+
+    def ring_as_written(self, body: bytes, *, give_up_s: float, started: float) -> Accepted:
+        """As `ring`, of an order that was written down before."""
         self._check_usable()
-        answer = self._api.send_once(
-            "POST", self._path("Calls"), body=encode(order.fields()), deadline=started + give_up_s
-        )
+        answer = self._api.send_once("POST", self._path("Calls"), body=body, deadline=started + give_up_s)
         if not 200 <= answer.status < 300:
             raise failure(whole(answer))
         try:
@@ -143,9 +147,16 @@ class Twilio:
     def leg(self, sid: str) -> read.Leg:
         return read.leg(self.get(self._path("Calls", sid)))
 
-    def leg_body(self, sid: str) -> bytes:
-        """As `leg`, the exact bytes, to be kept as a fact; `read_leg` reads them again."""
-        return self._ask("GET", self._path("Calls", sid)).body
+    def whole_call(self, sid: str) -> bytes:
+        """A leg, the legs that its Dial rang and their recordings, in Twilio's words, to be kept as a fact;
+        `reading.look_facts` reads it. The same answers give the same bytes.
+        """
+        found = {
+            "leg": self.get(self._path("Calls", sid)),
+            "children": self.all_of(self._path("Calls"), "calls", ParentCallSid=sid),
+            "recordings": self.all_of(self._path("Calls", sid, "Recordings"), "recordings"),
+        }
+        return json.dumps(found, sort_keys=True, separators=(",", ":")).encode()
 
     def find_legs(
         self,
@@ -301,6 +312,14 @@ class Twilio:
         return [
             read.recording(item) for item in self.all_of(self._path("Calls", leg, "Recordings"), "recordings")
         ]
+
+    def recording_url(self, recording: str) -> str:
+        """Where its MP3 is; accounts may demand our credentials there (`credentials`)."""
+        return self._base + self._path("Recordings", recording).removesuffix(".json") + ".mp3"
+
+    def credentials(self) -> dict[str, str]:
+        """The header that proves who asks, for nobody but Twilio."""
+        return dict(self._headers)
 
     def recording_audio(self, recording: str) -> bytes:
         """MP3. Fetched with our credentials, as accounts may demand."""
