@@ -38,6 +38,7 @@ from calls.models import (
     LeadPhone,
     Note,
     Outcome,
+    ProviderCheck,
     RecordingCopy,
     RefusedPart,
     SignatureRefusal,
@@ -126,6 +127,11 @@ def make_import(**fields: Any) -> LeadImport:
     return LeadImport.objects.create(**{"file_name": "leads.csv", "content": b"", **fields})
 
 
+def make_check(level: str) -> ProviderCheck:
+    now = timezone.now()
+    return ProviderCheck.objects.create(code="key", level=level, sentence="?", checked_at=now, since=now)
+
+
 def make_desk_call(counterpart: str) -> Call:
     return make_call(
         counterpart=counterpart, lead=None, agent=None, provider="twilio", desk_number="+14155550190"
@@ -177,6 +183,7 @@ def same_lead_number_twice() -> None:
 REFUSED: list[tuple[str, Callable[[], object]]] = [
     # Calls
     ("one_open_outbound_call_per_number", lambda: twice(make_call, counterpart=NUMBER, lead=None)),
+    ("provider_check_level_is_known", lambda: make_check("plaid")),
     ("one_open_call_per_desk_number", lambda: [make_desk_call(n) for n in (NUMBER, "+14155550102")]),
     ("a_person_or_an_agent_calls", lambda: change(make_call(), desk_number="+14155550190")),
     ("one_row_per_provider_call", lambda: twice(make_call, status="placed", provider_call_id="call_1")),

@@ -176,8 +176,18 @@ def timeline(call: Call, *, waits: Waiting | None) -> list[Step]:
         *_ended(call),
         *_afterwards(call),
     ]
-    dated = sorted((step for step in steps if step.at), key=lambda step: step.at)  # type: ignore[arg-type,return-value]
+    dated = sorted((step for step in steps if step.at), key=_told_at if call.desk_number else _at)
     return [*dated, *_now(call, waits)]
+
+
+def _at(step: Step) -> datetime:
+    assert step.at is not None
+    return step.at
+
+
+def _told_at(step: Step) -> datetime:
+    """Twilio tells whole seconds: within one, the order is that of the steps."""
+    return _at(step).replace(microsecond=0)
 
 
 def _asked(call: Call) -> Iterator[Step]:

@@ -60,10 +60,7 @@ class DeskCallForm(forms.Form):
         ]
 
     def clean_own_number(self) -> str:
-        try:
-            number = phone.to_e164(self.cleaned_data["own_number"], country=settings.DEFAULT_COUNTRY)
-        except phone.BadNumber as problem:
-            raise forms.ValidationError(str(problem)) from problem
+        number = phone.to_e164(self.cleaned_data["own_number"], country=settings.DEFAULT_COUNTRY)
         if why_not := dialer.why_not_ours(number):
             raise forms.ValidationError(why_not)
         return number

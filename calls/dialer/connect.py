@@ -10,9 +10,11 @@ from django.utils.translation import gettext as _
 
 from calls.dialer.stops import lock_call_and_stops, stopped_under_lock
 from calls.eligibility import Verdict, recheck
-from calls.models import Call
-from calls.models.call_words import ACTIVE
+from calls.models import Call, CallStatus
 from calls.models.clock import database_now
+
+NOT_YET_RUNG = (CallStatus.DIALING, CallStatus.UNCONFIRMED, CallStatus.PLACED)
+"""News may come before our own request has returned; once theirs rings there is nothing more to ask."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +35,7 @@ def let_through(call_id: UUID) -> LetThrough:
         lock_call_and_stops(call_id)
         rows = Call.objects.select_related("lead", "agent", "requested_by")
         call = rows.filter(pk=call_id).exclude(desk_number="").first()
-        if call is None or call.status not in ACTIVE or call.hang_up_at is not None:
+        if call is None or call.status not in NOT_YET_RUNG or call.hang_up_at is not None:
             return LetThrough(None, _("This call is over."))
         if call.cancel_requested_at is not None:
             return LetThrough(None, _("This call was cancelled."))

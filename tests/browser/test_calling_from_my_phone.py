@@ -52,14 +52,15 @@ def test_a_number_is_asked_once_and_the_call_is_made_recorded_and_told(
     pictures: Path | None,
 ) -> None:
     lead = factories.make_lead(LEAD, time_zone="America/New_York", name="Zoë Müller", owner=sales)
-    page = open_page(sales)
+    page = open_page(sales, viewport={"width": 390, "height": 844}, color_scheme="dark")
     page.goto(f"/admin/calls/lead/{lead.pk}/change/")
     page.get_by_role("link", name="Call from my phone").click()
     page.get_by_text("Before you are connected they hear").wait_for()
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
     axe(page)
     page.get_by_label("My telephone").fill("I have none")
     page.get_by_role("button", name="Ring my phone").click()
-    page.get_by_text("is not a phone number").wait_for()
+    page.get_by_text("“I have none” is not a phone number.", exact=True).wait_for()
     if pictures:
         page.screenshot(path=pictures / "call-from-my-phone.png", full_page=True)
     page.get_by_label("My telephone").fill("(415) 555-0101")
