@@ -35,7 +35,8 @@ def test_the_page_works_and_nothing_is_blocked_or_fetched_elsewhere(
     assert answer is not None
     assert "unsafe" not in answer.headers["content-security-policy"]
     expect(page.get_by_text("Call centre API")).to_be_visible()
-    expect(page.locator(".opblock")).to_have_count(13)
+    paths = page.request.get("/api/schema/?format=json").json()["paths"]
+    expect(page.locator(".opblock")).to_have_count(sum(len(methods) for methods in paths.values()))
     page.get_by_role("button", name="Authorize").click()
     page.get_by_label("Value").fill(secret)
     page.get_by_role("button", name="Apply credentials").click()
