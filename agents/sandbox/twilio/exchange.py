@@ -140,8 +140,10 @@ class Exchange:
             elif not self._ring(leg):
                 return
             self._follow(leg)
-        except (Cut, Redirected):
-            pass
+        except Cut:
+            return
+        except Redirected:
+            leg.problems.append("was sent elsewhere while nothing followed its TwiML")
         finally:
             self._end(leg)
 
