@@ -291,3 +291,22 @@ def test_a_new_password_is_what_twilio_demands_and_never_the_same() -> None:
         assert any(c.isdigit() for c in password)
         assert any(c.islower() for c in password)
         assert any(c.isupper() for c in password)
+
+
+def test_geo_permissions_are_asked_of_their_own_host() -> None:
+    twilio, asked = speaking(httpx.Response(200, json={"iso_code": "GB", "low_risk_numbers_enabled": True}))
+    assert twilio.may_call("GB")
+    assert str(asked[0].url) == "https://voice.twilio.com/v1/DialingPermissions/Countries/GB"
+    twilio, _asked = speaking(httpx.Response(200, json={"iso_code": "GB", "low_risk_numbers_enabled": False}))
+    assert not twilio.may_call("GB")
+    with pytest.raises(ValueError):
+        twilio.may_call("../Numbers")
+
+
+def test_a_former_voice_url_is_put_back_with_its_method_or_its_application() -> None:
+    number = "PN" + "1" * 32
+    twilio, asked = speaking(httpx.Response(200, json={"sid": number, "phone_number": "+12125550190"}))
+    twilio.change_number(number, voice_url="https://menu.example.com/", voice_method="GET")
+    assert form(asked[0]) == [("VoiceUrl", "https://menu.example.com/"), ("VoiceMethod", "GET")]
+    twilio.change_number(number, application_sid="AP1")
+    assert form(asked[1]) == [("VoiceApplicationSid", "AP1")]

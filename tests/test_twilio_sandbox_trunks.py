@@ -54,15 +54,16 @@ def test_a_trunk_is_made_step_by_step_and_leads_in_and_out(sandbox: Sandbox, cli
     attached = here.phone_numbers.create(phone_number_sid=number.sid)
     assert (attached.trunk_sid, attached.voice_url) == (trunk.sid, "")
     assert here.fetch().auth_type_set == ["CREDENTIAL_LIST"]
-    refuses = sandbox.twilio.holdings.refuses
+    refuses = sandbox.twilio.carriage.refuses
     right = {
         "termination_uri": "x-1.pstn.twilio.com",
         "auth_username": "desk",
         "auth_password": "Long-Enough-123",
     }
-    assert refuses(right, "+12125550181") == ""
-    assert refuses({**right, "auth_password": "x"}, "+12125550181") == "telephony_provider_permission_denied"
-    assert refuses(right, "+13035550100") == "telephony_provider_permission_denied"
+    denied = "telephony_provider_permission_denied"
+    assert refuses(right, "+12125550181", LEAD) == ""
+    assert refuses({**right, "auth_password": "x"}, "+12125550181", LEAD) == denied
+    assert refuses(right, "+13035550100", LEAD) == denied
     rung = sandbox.control("twilio/inbound", from_number=LEAD, to_number="+12125550181")
     assert rung["problem"].startswith("32011")
     with pytest.raises(TwilioRestException):

@@ -35,6 +35,7 @@ from agents.providers.overrides import Overriding
 if TYPE_CHECKING:
     from agents.providers.drafts import AgentDraft
     from agents.providers.live import LiveEvent
+    from agents.providers.numbers import NumberOrder
 
 
 class Stage(enum.IntEnum):
@@ -266,6 +267,11 @@ class NumberProfile:
     outbound_agent_ids: tuple[str, ...]
     inbound_webhook_url: str | None
     country: str = ""
+    fallback_number: str = ""
+    """Rung when the provider has no room for a call that comes in."""
+    trunk_domain: str = ""
+    """Where its calls go out, for one that came over a trunk of ours; '' for one bought there."""
+    trunk_username: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -364,7 +370,23 @@ class Provider(ABC):
     def list_numbers(self) -> list[NumberProfile]: ...
 
     @abstractmethod
+    def fetch_number(self, number: str) -> NumberProfile:
+        """Raises NotFound."""
+
+    @abstractmethod
     def set_inbound_webhook(self, number: str, url: str) -> NumberProfile: ...
+
+    @abstractmethod
+    def import_number(self, order: NumberOrder) -> NumberProfile:
+        """Sent once: after an unclear answer fetch it. The number to fall back to is for `change_number`."""
+
+    @abstractmethod
+    def change_number(self, order: NumberOrder) -> NumberProfile:
+        """All that the order says; twice is as once."""
+
+    @abstractmethod
+    def remove_number(self, number: str) -> None:
+        """Raises NotFound, also when a repeat finds that the first request had done it."""
 
     @abstractmethod
     def capacity(self) -> Capacity: ...

@@ -20,6 +20,7 @@ from agents.providers.base import (
     Report,
     Unreadable,
 )
+from agents.providers.numbers import NumberOrder
 
 
 class LimitedProvider(Provider):
@@ -60,6 +61,18 @@ class LimitedProvider(Provider):
         raise NotOffered(Ability.CATALOGUE)
 
     def list_numbers(self) -> list[NumberProfile]:
+        raise NotOffered(Ability.CATALOGUE)
+
+    def fetch_number(self, number: str) -> NumberProfile:
+        raise NotOffered(Ability.CATALOGUE)
+
+    def import_number(self, order: NumberOrder) -> NumberProfile:
+        raise NotOffered(Ability.CATALOGUE)
+
+    def change_number(self, order: NumberOrder) -> NumberProfile:
+        raise NotOffered(Ability.CATALOGUE)
+
+    def remove_number(self, number: str) -> None:
         raise NotOffered(Ability.CATALOGUE)
 
     def set_inbound_webhook(self, number: str, url: str) -> NumberProfile:

@@ -1,7 +1,7 @@
 """Retell AI, today's contract. Paths and fields as in its own library (retell-sdk 6.2.13).
 
-Reading bodies is in `retell_reading.py` and `retell_agents.py`, signatures in `retell_signature.py`;
-here is what is asked, and what each answer means.
+Reading bodies is in `retell_reading.py` and `retell_agents.py`, signatures in `retell_signature.py`, our
+numbers in `retell_numbers.py`; here is what is asked, and what each answer means.
 """
 
 from __future__ import annotations
@@ -29,10 +29,8 @@ from agents.providers.base import (
     InboundReply,
     NotFound,
     NotOffered,
-    NumberProfile,
     Page,
     PlaceOrder,
-    Provider,
     ProviderEvent,
     Refused,
     Report,
@@ -55,6 +53,7 @@ from agents.providers.retell_answers import (
     unclear,
 )
 from agents.providers.retell_client import RetellClient
+from agents.providers.retell_numbers import RetellNumbers
 
 PAGE_SIZE = 100
 MOST_PAGES = 1000
@@ -65,7 +64,7 @@ CLOCKS_APART = timedelta(minutes=2)
 """Retell's clock says when a call began, ours when it was sent."""
 
 
-class RetellProvider(Provider):
+class RetellProvider(RetellNumbers):
     contract: ClassVar[str] = "current"
     idempotent: ClassVar[bool] = True
     signature_header: ClassVar[str] = signatures.HEADER
@@ -301,14 +300,6 @@ class RetellProvider(Provider):
 
     def create_agent(self, draft: AgentDraft) -> str:
         raise NotOffered(Ability.CREATE_AGENT)
-
-    def list_numbers(self) -> list[NumberProfile]:
-        return [catalogue.read_number(item) for item in self._pages("GET", "/v2/list-phone-numbers", {})]
-
-    def set_inbound_webhook(self, number: str, url: str) -> NumberProfile:
-        path = f"/update-phone-number/{quote(number, safe='+')}"
-        body = {"inbound_webhook_url": url or None}
-        return catalogue.read_number(read_answer(self._ask("PATCH", path, body=body, by_id=True)))
 
     def capacity(self) -> Capacity:
         numbers = {

@@ -151,7 +151,8 @@ def words_are_at_retell(agent: Mapping[str, Any]) -> bool:
 def read_number(number: Mapping[str, Any]) -> NumberProfile:
     """Calls a second are counted for each telephony account: Retell's Twilio, its Telnyx, or our trunk."""
     e164, kind = str(number["phone_number"]), _str(number, "phone_number_type")
-    trunk = _str(_map(number, "sip_outbound_trunk_config"), "termination_uri")
+    over = _map(number, "sip_outbound_trunk_config")
+    trunk = _str(over, "termination_uri")
     return NumberProfile(
         number=e164,
         label=_str(number, "nickname") or _str(number, "phone_number_pretty"),
@@ -160,6 +161,9 @@ def read_number(number: Mapping[str, Any]) -> NumberProfile:
         outbound_agent_ids=_bound(number, "outbound_agents"),
         inbound_webhook_url=_str(number, "inbound_webhook_url") or None,
         country=country_of(e164),
+        fallback_number=_str(number, "fallback_number"),
+        trunk_domain=trunk if kind == "custom" else "",
+        trunk_username=_str(over, "auth_username"),
     )
 
 

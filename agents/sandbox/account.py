@@ -17,6 +17,10 @@ class NoSuchThing(LookupError):
     """The account has no agent, version, prompt or number of that id."""
 
 
+class ThereAlready(ValueError):
+    """The account has that number."""
+
+
 def now_ms() -> int:
     return int(time.time() * 1000)
 
@@ -138,10 +142,32 @@ class Account:
         with self._lock:
             return [copy.deepcopy(body) for body in self._numbers.values()]
 
-    def change_number(self, e164: str, changes: Mapping[str, Any]) -> dict[str, Any]:
+    def add_number(self, body: Mapping[str, Any]) -> dict[str, Any]:
+        """Raises ThereAlready."""
+        e164 = str(body["phone_number"])
+        with self._lock:
+            if e164 in self._numbers:
+                raise ThereAlready(e164)
+            self._numbers[e164] = {**copy.deepcopy(dict(body)), "last_modification_timestamp": now_ms()}
+            return self.number(e164)
+
+    def remove_number(self, e164: str) -> None:
         with self._lock:
             self.number(e164)
+            del self._numbers[e164]
+
+    def change_number(
+        self, e164: str, changes: Mapping[str, Any], trunk: Mapping[str, Any] | None = None
+    ) -> dict[str, Any]:
+        """`trunk`: of its way out, what changes."""
+        with self._lock:
+            body = self.number(e164)
             self._numbers[e164].update(copy.deepcopy(dict(changes)))
+            if trunk:
+                self._numbers[e164]["sip_outbound_trunk_config"] = {
+                    **(body.get("sip_outbound_trunk_config") or {}),
+                    **trunk,
+                }
             self._numbers[e164]["last_modification_timestamp"] = now_ms()
             return self.number(e164)
 

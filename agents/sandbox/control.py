@@ -60,7 +60,11 @@ class Control:
             "signed_url_s": (lambda: sandbox.recordings.signed_url_s, self._set_signed_url),
             "analysis_s": (lambda: sandbox.network.analysis_s, self._set_analysis),
             "rings_back": (lambda: sandbox.network.rings_back, self._set_rings_back),
-            "trunk_pace": (lambda: sandbox.twilio.holdings.pace.per_second, self._set_trunk_pace),
+            "trunk_pace": (lambda: sandbox.twilio.carriage.pace.per_second, self._set_trunk_pace),
+            "closed_countries": (
+                lambda: sorted(sandbox.twilio.carriage.closed_countries),
+                self._set_closed_countries,
+            ),
             "twilio_pace": (lambda: sandbox.twilio.exchange.per_second, self._set_twilio_pace),
             "twilio_capacity": (lambda: sandbox.twilio.capacity, self._set_twilio_capacity),
             "people_stay": (lambda: sandbox.twilio.exchange.people_stay, self._set_people_stay),
@@ -232,7 +236,10 @@ class Control:
         self._box.retell.pace.per_second = float(value)
 
     def _set_trunk_pace(self, value: Any) -> None:
-        self._box.twilio.holdings.pace.per_second = float(value)
+        self._box.twilio.carriage.pace.per_second = float(value)
+
+    def _set_closed_countries(self, value: Any) -> None:
+        self._box.twilio.carriage.closed_countries = frozenset(str(each) for each in value)
 
     def _set_twilio_pace(self, value: Any) -> None:
         self._box.twilio.exchange.per_second = float(value)

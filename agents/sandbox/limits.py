@@ -9,8 +9,10 @@ from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any
 
-Carrier = Callable[[Mapping[str, Any], str], str]
-"""(trunk, number to call from) -> why no call passes over it, in Retell's word; '' when it does."""
+Carrier = Callable[[Mapping[str, Any], str, str], str]
+"""(trunk, number to call from, number called) -> why no call passes, in Retell's word; '' when it does."""
+CarrierIn = Callable[[str], str]
+"""(our number) -> why calls to it do not come over its trunk; '' when they do."""
 
 
 class Pace:

@@ -20,7 +20,7 @@ from agents.sandbox import retell_requests as requests
 from agents.sandbox.account import Account, NoSuchThing, now_ms
 from agents.sandbox.faults import Faults
 from agents.sandbox.ledger import Ledger
-from agents.sandbox.limits import Carrier, IdempotencyKeys, OtherRequest, Pace
+from agents.sandbox.limits import Carrier, CarrierIn, IdempotencyKeys, OtherRequest, Pace
 from agents.sandbox.network import Network, NoSuchCall, NotPossible, new_call_id
 from agents.sandbox.phone_call import Event, PhoneCall
 from agents.sandbox.retell_account import AccountDesk
@@ -74,11 +74,12 @@ class RetellContract:
         self.reserved_inbound = 0
         self.full_answers_429 = True
         self.list_lag_s = 0.0
-        self.carrier: Carrier = lambda trunk, number: ""
+        self.carrier: Carrier = lambda trunk, ours, whom: ""
+        self.carrier_in: CarrierIn = lambda ours: ""
         self._recording_url = recording_url
         self._stopping = stopping
         self._creating = threading.Lock()
-        self.desk = AccountDesk(account)
+        self.desk = AccountDesk(account, faults)
         network.speaks(self)
 
     # HTTP
@@ -96,18 +97,8 @@ class RetellContract:
             rule("POST", "/v2/stop-call/<call_id>", self.stop_call),
             rule("PATCH", "/v2/update-live-call/<call_id>", self.update_live_call),
             rule("PATCH", "/v2/update-call/<call_id>", self.update_call),
-            rule("POST", "/v2/list-agents", self.desk.list_agents),
-            rule("GET", "/get-agent/<agent_id>", self.desk.get_agent),
-            rule("PATCH", "/update-agent/<agent_id>", self.desk.update_agent),
-            rule("GET", "/list-agent-versions/<agent_id>", self.desk.list_agent_versions),
-            rule("GET", "/get-retell-llm/<llm_id>", self.desk.get_llm),
-            rule("PATCH", "/update-retell-llm/<llm_id>", self.desk.update_llm),
-            rule("GET", "/v2/list-retell-llms", self.desk.list_llms),
-            rule("GET", "/v2/list-phone-numbers", self.desk.list_numbers),
-            rule("GET", "/get-phone-number/<number>", self.desk.get_number),
-            rule("PATCH", "/update-phone-number/<number>", self.desk.update_number),
             rule("GET", "/get-concurrency", self.get_concurrency),
-            rule("GET", "/get-api-key-info", self.desk.get_api_key_info),
+            *self.desk.rules(),
         ]
 
     def serve(
@@ -228,7 +219,7 @@ class RetellContract:
 
     def _refused_by_carrier(self, call: PhoneCall) -> str:
         trunk = self.account.number(call.from_number).get("sip_outbound_trunk_config")
-        return self.carrier(trunk, call.from_number) if trunk else ""
+        return self.carrier(trunk, call.from_number, call.to_number) if trunk else ""
 
     def after_accepting(
         self, request: Request, response: Response, call: PhoneCall, outcome: str
@@ -387,6 +378,9 @@ class RetellContract:
             bound = self.account.bound_agent(call.to_number, "inbound")
         except NoSuchThing:
             self.network.turn_away(call, "not our number")
+            return
+        if number.get("sip_outbound_trunk_config") and (why := self.carrier_in(call.to_number)):
+            self.network.turn_away(call, why)
             return
         url = number.get("inbound_webhook_url")
         if not url:

@@ -2,16 +2,43 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from werkzeug.routing import Rule
 from werkzeug.wrappers import Request, Response
 
 from agents.sandbox import retell_requests as requests
-from agents.sandbox.account import Account
-from agents.sandbox.retell_answers import answer, paged
+from agents.sandbox.account import Account, ThereAlready
+from agents.sandbox.faults import Faults
+from agents.sandbox.retell_answers import ApiError, answer, paged
 
 
 class AccountDesk:
-    def __init__(self, account: Account) -> None:
-        self._account = account
+    def __init__(self, account: Account, faults: Faults) -> None:
+        self._account, self._faults = account, faults
+
+    def rules(self) -> Sequence[Rule]:
+        """Paths exactly as Retell has them; a number stands raw in its path."""
+
+        def rule(method: str, path: str, endpoint: Callable[..., Response]) -> Rule:
+            return Rule(path, methods=[method], endpoint=endpoint)
+
+        return [
+            rule("POST", "/v2/list-agents", self.list_agents),
+            rule("GET", "/get-agent/<agent_id>", self.get_agent),
+            rule("PATCH", "/update-agent/<agent_id>", self.update_agent),
+            rule("GET", "/list-agent-versions/<agent_id>", self.list_agent_versions),
+            rule("GET", "/get-retell-llm/<llm_id>", self.get_llm),
+            rule("PATCH", "/update-retell-llm/<llm_id>", self.update_llm),
+            rule("GET", "/v2/list-retell-llms", self.list_llms),
+            rule("GET", "/v2/list-phone-numbers", self.list_numbers),
+            rule("GET", "/get-phone-number/<number>", self.get_number),
+            rule("POST", "/import-phone-number", self.import_number),
+            rule("PATCH", "/update-phone-number/<number>", self.update_number),
+            rule("DELETE", "/delete-phone-number/<number>", self.delete_number),
+            rule("GET", "/get-api-key-info", self.get_api_key_info),
+        ]
 
     def list_agents(self, request: Request) -> Response:
         found = requests.read_json(request.get_data())
@@ -56,16 +83,38 @@ class AccountDesk:
         return answer(paged(self._account.llms(), requests.read_slice(request.args), key="llm_id"))
 
     def list_numbers(self, request: Request) -> Response:
-        return answer(paged(self._account.numbers(), requests.read_slice(request.args), key="phone_number"))
+        shown = [_without_password(body) for body in self._account.numbers()]
+        return answer(paged(shown, requests.read_slice(request.args), key="phone_number"))
 
     def get_number(self, request: Request, number: str) -> Response:
-        return answer(self._account.number(number))
+        return answer(_without_password(self._account.number(number)))
+
+    def import_number(self, request: Request) -> Response:
+        """Credentials are taken as they are: whether the trunk accepts them, the first call tells."""
+        body = requests.read_import(requests.read_json(request.get_data()))
+        self._check_agents(body)
+        try:
+            made = self._account.add_number(body)
+        except ThereAlready as known:
+            raise ApiError(400, f"Phone number {known} already exists") from known
+        if self._faults.take("make_500_after", event="import-phone-number"):
+            raise ApiError(500, "Internal server error")
+        return answer(_without_password(made), 201)
 
     def update_number(self, request: Request, number: str) -> Response:
-        changes = requests.read_number_changes(requests.read_json(request.get_data()))
-        for binding in (changes.get("inbound_agents") or []) + (changes.get("outbound_agents") or []):
+        found = requests.read_json(request.get_data())
+        changes = requests.read_number_changes(found)
+        self._check_agents(changes)
+        trunk = requests.read_trunk_changes(found)
+        return answer(_without_password(self._account.change_number(number, changes, trunk)))
+
+    def delete_number(self, request: Request, number: str) -> Response:
+        self._account.remove_number(number)
+        return Response(status=204)
+
+    def _check_agents(self, body: Mapping[str, Any]) -> None:
+        for binding in (body.get("inbound_agents") or []) + (body.get("outbound_agents") or []):
             self._account.agent(binding["agent_id"], binding.get("agent_version"))
-        return answer(self._account.change_number(number, changes))
 
     def get_api_key_info(self, request: Request) -> Response:
         return answer(
@@ -75,3 +124,12 @@ class AccountDesk:
                 "api_key_name": "Sandbox key",
             }
         )
+
+
+def _without_password(body: dict[str, Any]) -> dict[str, Any]:
+    """It goes in and never comes out."""
+    trunk = body.get("sip_outbound_trunk_config")
+    if not trunk:
+        return body
+    shown = {name: value for name, value in trunk.items() if name != "auth_password"}
+    return {**body, "sip_outbound_trunk_config": shown}

@@ -157,8 +157,58 @@ def read_agent_changes(changes: object) -> dict[str, Any]:
     return changes
 
 
+TRANSPORTS = ("TLS", "TCP", "UDP")
+IMPORT_FIELDS = ("nickname", "inbound_agents", "outbound_agents", "inbound_webhook_url")
+
+
+def read_import(found: Mapping[str, Any]) -> dict[str, Any]:
+    """A number brought along on a trunk, as the account keeps it, password included."""
+    e164, domain = found.get("phone_number"), found.get("termination_uri")
+    for name, value in (("phone_number", e164), ("termination_uri", domain)):
+        if not isinstance(value, str) or not value:
+            raise ApiError(400, f"request/body must have required property '{name}'")
+    if found.get("ignore_e164_validation") is False and not E164.match(str(e164)):
+        raise ApiError(400, f"phone_number must be in E.164 format: {e164}")
+    given = read_number_changes({name: found[name] for name in IMPORT_FIELDS if name in found})
+    return {
+        "phone_number": e164,
+        "phone_number_type": "custom",
+        "phone_number_pretty": e164,
+        "nickname": "",
+        "inbound_agents": None,
+        "outbound_agents": None,
+        "inbound_webhook_url": None,
+        "fallback_number": None,
+        **given,
+        "sip_outbound_trunk_config": {
+            "termination_uri": domain,
+            "auth_username": found.get("sip_trunk_auth_username"),
+            "auth_password": found.get("sip_trunk_auth_password"),
+            "transport": read_transport(found),
+            "codecs": [],
+        },
+    }
+
+
+def read_transport(found: Mapping[str, Any]) -> str:
+    transport = found.get("transport") or "TCP"
+    if transport not in TRANSPORTS:
+        raise ApiError(400, f"transport must be among {', '.join(TRANSPORTS)}")
+    return str(transport)
+
+
+def read_trunk_changes(found: Mapping[str, Any]) -> dict[str, Any]:
+    """Of a number's trunk: here the credentials are not called as in an import."""
+    changes = {
+        name: found[name] for name in ("termination_uri", "auth_username", "auth_password") if name in found
+    }
+    if not all(isinstance(value, str) and value for value in changes.values()):
+        raise ApiError(400, "termination_uri, auth_username and auth_password must be strings")
+    return changes | ({"transport": read_transport(found)} if "transport" in found else {})
+
+
 def read_number_changes(changes: Mapping[str, Any]) -> dict[str, Any]:
-    """Credentials go in and never come out."""
+    """What stands on the number itself; its trunk is for `read_trunk_changes`."""
     for name in ("inbound_agents", "outbound_agents"):
         bindings = changes.get(name)
         if bindings is None:
@@ -169,6 +219,9 @@ def read_number_changes(changes: Mapping[str, Any]) -> dict[str, Any]:
             raise ApiError(400, f"{name} must be an array of {{agent_id, weight, agent_version?}}")
         if bindings and abs(sum(float(item.get("weight", 0)) for item in bindings) - 1) > 0.001:
             raise ApiError(400, f"the weights of {name} must sum to 1")
+    fallback = changes.get("fallback_number")
+    if fallback is not None and not (isinstance(fallback, str) and E164.match(fallback)):
+        raise ApiError(400, "fallback_number must be in E.164 format")
     url = changes.get("inbound_webhook_url")
     if url is not None and not (isinstance(url, str) and url.startswith(("http://", "https://"))):
         raise ApiError(400, "inbound_webhook_url must be a URL")

@@ -52,7 +52,22 @@ class Trunk:
     domain: str
     auth: frozenset[str]
     secure: bool
+    """Encrypted calls only."""
     transfers: str
+
+    @property
+    def asks_password(self) -> bool:
+        return "CREDENTIAL_LIST" in self.auth
+
+    @property
+    def asks_address(self) -> bool:
+        """Whether a call comes from an address on its list; with a password asked too, both must fit."""
+        return "IP_ACL" in self.auth
+
+    @property
+    def hands_on(self) -> bool:
+        """Whether the AI agent may transfer a caller, to telephones too."""
+        return self.transfers == "enable-all"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

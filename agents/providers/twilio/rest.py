@@ -28,11 +28,13 @@ from agents.providers.twilio.orders import LONGEST_INLINE, PROGRESS, Fields, Leg
 
 API = "https://api.twilio.com"
 TRUNKING = "https://trunking.twilio.com"
+VOICE = "https://voice.twilio.com"
 FORM = "application/x-www-form-urlencoded"
 PAGE_SIZE = 200
 MOST_PAGES = 100
 SID_FORM = re.compile(r"AC[0-9a-f]{32}")
 TOKEN_FORM = re.compile(r"[\x21-\x7e]+")
+COUNTRY_FORM = re.compile(r"[A-Z]{2}")
 PATH_SAFE = re.compile(r"[A-Za-z0-9_-]+|Twilio\.CURRENT")
 
 
@@ -64,7 +66,7 @@ class Twilio:
                 ask_deadline_s=ask_deadline_s,
             )
 
-        self._api, self._trunking = client(API), client(TRUNKING)
+        self._api, self._trunking, self._voice = client(API), client(TRUNKING), client(VOICE)
 
     @classmethod
     def from_settings(cls, *, ask_deadline_s: float = ASK_DEADLINE_S) -> Self:
@@ -78,6 +80,7 @@ class Twilio:
     def close(self) -> None:
         self._api.close()
         self._trunking.close()
+        self._voice.close()
 
     # The account and its numbers
 
@@ -100,14 +103,17 @@ class Twilio:
         sid: str,
         *,
         voice_url: str | None = None,
+        voice_method: str = "POST",
+        application_sid: str | None = None,
         fallback_url: str | None = None,
         status_callback: str | None = None,
         label: str | None = None,
     ) -> read.Number:
-        """What is None stays; '' takes away. A voice URL takes the number off its trunk."""
+        """What is None stays; '' takes away. A voice URL or an application takes the number off its trunk."""
         changes: Fields = {
             "VoiceUrl": voice_url,
-            "VoiceMethod": "POST" if voice_url else None,
+            "VoiceMethod": voice_method if voice_url else None,
+            "VoiceApplicationSid": application_sid,
             "VoiceFallbackUrl": fallback_url,
             "VoiceFallbackMethod": "POST" if fallback_url else None,
             "StatusCallback": status_callback,
@@ -115,6 +121,16 @@ class Twilio:
             "FriendlyName": label,
         }
         return read.number(self.post(self._path("IncomingPhoneNumbers", sid), changes, repeat=True))
+
+    def may_call(self, country: str) -> bool:
+        """Whether its geo permissions let the account call usual numbers of a country (ISO alpha-2).
+
+        Raises NotFound for a country that Twilio does not list.
+        """
+        if not COUNTRY_FORM.fullmatch(country):
+            raise ValueError(f"no country: {country!r}")
+        found = self.get(f"/v1/DialingPermissions/Countries/{country}")
+        return found.get("low_risk_numbers_enabled") is True
 
     def verified_numbers(self) -> list[str]:
         """Numbers that are not the account's, and may yet be called from."""
@@ -379,12 +395,18 @@ class Twilio:
         repeat: bool = True,
     ) -> Answer:
         self._check_usable()
-        client = self._trunking if path.startswith("/v1/") else self._api
+        client = self._client_for(path)
         given = {name: value for name, value in (params or {}).items() if value is not None}
         answer = client.ask(method, path, body=body, params=given or None, repeat=repeat)
         if not 200 <= answer.status < 300:
             raise failure(answer)
         return answer
+
+    def _client_for(self, path: str) -> HttpClient:
+        """Each product has a host of its own."""
+        if path.startswith("/v1/DialingPermissions"):
+            return self._voice
+        return self._trunking if path.startswith("/v1/") else self._api
 
     def _check_usable(self) -> None:
         if not self._usable:

@@ -15,7 +15,8 @@ from agents.providers.twilio.orders import Fields
 from agents.providers.twilio.rest import PATH_SAFE, Twilio
 
 RETELL_SIP = "sip:sip.retellai.com;transport=tcp"
-DOMAIN_FORM = re.compile(r"[A-Za-z0-9-]+\.pstn\.twilio\.com")
+DOMAIN = ".pstn.twilio.com"
+DOMAIN_FORM = re.compile(r"[A-Za-z0-9-]+" + re.escape(DOMAIN))
 PASSWORD_LENGTH = 24
 
 
@@ -30,6 +31,21 @@ def new_password() -> str:
             and any(c.isdigit() for c in password)
         ):
             return password
+
+
+def leads_to_retell(origin: read.OriginationUrl) -> bool:
+    """Whether calls in are sent to Retell's address, with whatever parameters."""
+    return sip_host(origin.sip_url) == sip_host(RETELL_SIP)
+
+
+def sip_host(sip_url: str) -> str:
+    return re.sub(r"^sips?:(?:[^@]*@)?", "", sip_url.strip().lower()).split(";")[0].split(":")[0]
+
+
+def same_trunk(one: str, other: str) -> bool:
+    """Whether two termination domains lead to one trunk: also a region's (a.pstn.dublin.twilio.com)."""
+    first, second = one.lower().split("."), other.lower().split(".")
+    return first[:2] == second[:2] and first[-2:] == second[-2:] == ["twilio", "com"]
 
 
 class Trunking:

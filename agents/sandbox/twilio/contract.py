@@ -27,6 +27,7 @@ from agents.sandbox.network import Network
 from agents.sandbox.retell import Disconnect, RetellContract
 from agents.sandbox.retell_requests import E164
 from agents.sandbox.twilio.callbacks import Callbacks
+from agents.sandbox.twilio.carriage import Carriage
 from agents.sandbox.twilio.document import Player
 from agents.sandbox.twilio.doors import Doors
 from agents.sandbox.twilio.exchange import Exchange
@@ -40,6 +41,8 @@ from agents.sandbox.voices import recording as sound_of
 FIXED_SID = "AC" + "0" * 32
 FIXED_TOKEN = "token_sandbox_0123456789abcdef"  # noqa: S105  for tests and demos
 LONGEST_INLINE = 4000
+MADE = frozenset({"Trunks", "CredentialLists", "Credentials", "OriginationUrls", "PhoneNumbers"})
+"""Whose answer can be lost once it is made; the number's place on a trunk as well."""
 
 
 class TwilioContract:
@@ -62,6 +65,7 @@ class TwilioContract:
         self._faults, self._stopping = faults, stopping
         self.callbacks = Callbacks(token=token, ledger=ledger, faults=faults, scheduler=network.scheduler)
         self.holdings = Holdings(account_sid)
+        self.carriage = Carriage(self.holdings)
         player = Player(callbacks=self.callbacks)
         self.exchange = Exchange(network=network, callbacks=self.callbacks, follow=player.live)
         self.rooms = Rooms(exchange=self.exchange, callbacks=self.callbacks)
@@ -69,11 +73,12 @@ class TwilioContract:
         self._doors = Doors(
             account_sid=account_sid,
             holdings=self.holdings,
+            carriage=self.carriage,
             exchange=self.exchange,
             network=network,
             account=retell.account,
         )
-        retell.carrier = self.holdings.refuses
+        retell.carrier, retell.carrier_in = self.carriage.refuses, self.carriage.keeps
 
     def rotate(self, token: str) -> None:
         """The primary token changes: it is asked for, and signs, from now on."""
@@ -109,6 +114,7 @@ class TwilioContract:
             rule("GET POST", f"{rooms}/<room>/Participants.json", self.participants),
             rule("GET POST DELETE", f"{rooms}/<room>/Participants/<sid>.json", self.participant),
             *self.holdings.rules(),
+            *self.carriage.rules(),
             *self._doors.rules(),
         ]
 
@@ -119,9 +125,14 @@ class TwilioContract:
             if not request.path.startswith("/control/"):
                 self._admit(request, values)
             kept = {name: value for name, value in values.items() if name != "account"}
-            return endpoint(request, **kept)
+            response = endpoint(request, **kept)
         except TwilioError as refusal:
             return refusal.response()
+        made = request.path.removesuffix(".json").rsplit("/", 1)[1]
+        is_new = response.status_code == 201 and made in MADE
+        if is_new and self._faults.take("make_500_after", event=made):
+            return TwilioError(500, 20500, "Internal Server Error").response()
+        return response
 
     def _admit(self, request: Request, values: Mapping[str, Any]) -> None:
         wanted = base64.b64encode(f"{self.account_sid}:{self.token}".encode()).decode()

@@ -13,6 +13,7 @@ from werkzeug.wrappers import Request, Response
 from agents.sandbox.account import Account
 from agents.sandbox.network import Network
 from agents.sandbox.retell_requests import read_json
+from agents.sandbox.twilio.carriage import Carriage
 from agents.sandbox.twilio.exchange import Exchange
 from agents.sandbox.twilio.holdings import Holdings
 from agents.sandbox.twilio.legs import Leg, Source, Wants
@@ -25,12 +26,14 @@ class Doors:
         *,
         account_sid: str,
         holdings: Holdings,
+        carriage: Carriage,
         exchange: Exchange,
         network: Network,
         account: Account,
     ) -> None:
         """`account` is Retell's: which numbers it knows."""
         self._account_sid, self._holdings, self._exchange = account_sid, holdings, exchange
+        self._carriage = carriage
         self._network, self._account = network, account
 
     def rules(self) -> Sequence[Rule]:
@@ -72,8 +75,8 @@ class Doors:
 
     def _over_trunk(self, caller: str, ours: Mapping[str, Any]) -> Response:
         known = any(body["phone_number"] == ours["phone_number"] for body in self._account.numbers())
-        if not self._holdings.leads_to_retell(ours["trunk_sid"]):
-            return answer({"sid": None, "call_id": None, "problem": "32010 no enabled origination URL"})
+        if problem := self._carriage.keeps(ours["phone_number"]):
+            return answer({"sid": None, "call_id": None, "problem": problem})
         if not known:
             return answer({"sid": None, "call_id": None, "problem": "32011 Retell does not know the number"})
         call = self._network.ring_in(from_number=caller, to_number=ours["phone_number"])

@@ -11,7 +11,6 @@ from typing import Any
 from werkzeug.routing import Rule
 from werkzeug.wrappers import Request, Response
 
-from agents.sandbox.limits import Pace
 from agents.sandbox.seeds import NUMBERS, TRUNK
 from agents.sandbox.twilio.wire import (
     VERSION,
@@ -49,8 +48,6 @@ class Holdings:
 
     def __init__(self, account_sid: str) -> None:
         self.account_sid = account_sid
-        self.pace = Pace(0)
-        """Calls a second that a trunk takes from Retell; what is over it is rejected."""
         self.lock = threading.RLock()
         self.numbers: dict[str, dict[str, Any]] = {}
         self.trunks: dict[str, dict[str, Any]] = {}
@@ -101,38 +98,6 @@ class Holdings:
         with self.lock:
             return next((body for body in self.numbers.values() if body["phone_number"] == e164), None)
 
-    # What the network asks
-
-    def refuses(self, trunk: Mapping[str, Any], from_number: str) -> str:
-        """Why a call of Retell's over this trunk gets nowhere, in Retell's word; '' when it may go out.
-
-        `trunk` is the `sip_outbound_trunk_config` of Retell's number. A domain that is not of this account is
-        none of our business.
-        """
-        with self.lock:
-            domain = str(trunk.get("termination_uri") or "")
-            mine = next((body for body in self.trunks.values() if body["domain_name"] == domain), None)
-            if mine is None:
-                return ""
-            if self.by_number(from_number) is None or not self._admits(mine, trunk):
-                return "telephony_provider_permission_denied"
-            return "" if self.pace.allows(mine["sid"]) else "telephony_provider_unavailable"
-
-    def _admits(self, mine: Mapping[str, Any], trunk: Mapping[str, Any]) -> bool:
-        if "IP_ACL" in mine["auth_type_set"]:
-            return True
-        given = (trunk.get("auth_username"), trunk.get("auth_password"))
-        return any(
-            (known["username"], known["password"]) == given
-            for list_sid in self.attached.get(mine["sid"], [])
-            for known in self.credentials.get(list_sid, {}).values()
-        )
-
-    def leads_to_retell(self, trunk_sid: str) -> bool:
-        with self.lock:
-            origins = self.origins.get(trunk_sid, {}).values()
-            return any(origin["enabled"] and RETELL_SIP in origin["sip_url"] for origin in origins)
-
     # HTTP
 
     def rules(self) -> Sequence[Rule]:
@@ -171,8 +136,9 @@ class Holdings:
             for name, own in NUMBER_FIELDS.items():
                 if request.method == "POST" and name in request.form:
                     body[own] = request.form[name] or ("" if own != "trunk_sid" else None)
-            # A trunk and a voice URL exclude each other: setting one deletes the other.
-            if request.method == "POST" and request.form.get("VoiceUrl"):
+            # A trunk excludes a voice URL and an application: setting one deletes the other.
+            given = request.form.get("VoiceUrl") or request.form.get("VoiceApplicationSid")
+            if request.method == "POST" and given:
                 body["trunk_sid"] = None
             return answer(body)
 
@@ -359,7 +325,7 @@ class Holdings:
             if list_sid in self.attached[sid]:
                 raise TwilioError(400, 21247, "The credential list is attached already")
             self.attached[sid].append(list_sid)
-            trunk["auth_type"], trunk["auth_type_set"] = "CREDENTIAL_LIST", ["CREDENTIAL_LIST"]
+            _authorise(trunk, "CREDENTIAL_LIST", True)
             return answer(self._attached(sid, list_sid), 201)
 
     def list_of(self, request: Request, sid: str, list_sid: str) -> Response:
@@ -370,8 +336,7 @@ class Holdings:
             if request.method == "GET":
                 return answer(self._attached(sid, list_sid))
             self.attached[sid].remove(list_sid)
-            if not self.attached[sid]:
-                trunk["auth_type"], trunk["auth_type_set"] = "", []
+            _authorise(trunk, "CREDENTIAL_LIST", bool(self.attached[sid]))
             return Response(status=204)
 
     def _attached(self, trunk: str, list_sid: str) -> dict[str, Any]:
@@ -409,6 +374,11 @@ class Holdings:
                 body["trunk_sid"] = None
                 return Response(status=204)
             return answer(_on_trunk(body))
+
+
+def _authorise(trunk: dict[str, Any], kind: str, on: bool) -> None:
+    kinds = [each for each in trunk["auth_type_set"] if each != kind] + ([kind] if on else [])
+    trunk["auth_type"], trunk["auth_type_set"] = ",".join(kinds), kinds
 
 
 def _of(known: dict[str, dict[str, Any]], sid: str) -> dict[str, Any]:
