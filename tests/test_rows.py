@@ -37,6 +37,7 @@ from calls.models import (
     LeadList,
     LeadPhone,
     Note,
+    NumberRamp,
     Outcome,
     ProviderCheck,
     RecordingCopy,
@@ -219,6 +220,7 @@ REFUSED: list[tuple[str, Callable[[], object]]] = [
     ("cap_kind_is_known", lambda: DailyCap.objects.create(kind="luck")),
     ("cap_lets_one_pass", lambda: DailyCap.objects.create(kind="calls", most=0)),
     ("cap_change_kind_is_known", lambda: CapChange.objects.create(kind="luck", changed_at=timezone.now())),
+    ("ramp_plan_is_known", lambda: NumberRamp.objects.create(number=make_number(), plan="bold")),
     # Stops
     ("stop_names_what_its_scope_says", lambda: make_stop(scope="moon")),
     ("stop_cause_is_known", lambda: make_stop(cause="weather")),

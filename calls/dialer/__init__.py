@@ -1,6 +1,6 @@
 """WHICH call goes out now? Asking, waiting, claiming, placing, and what was left unclear."""
 
-from calls.dialer import caps, counting
+from calls.dialer import caps, counting, ramp
 from calls.dialer.account import AccountState, Room, account_fine, account_state, room_now
 from calls.dialer.adopt import begin_after_restore, catching_up
 from calls.dialer.ask import (
@@ -95,6 +95,7 @@ __all__ = [
     "progress",
     "promise",
     "queue_summary",
+    "ramp",
     "resume",
     "room_now",
     "start_batch",

@@ -18,6 +18,7 @@ from agents.models import Agent, PhoneNumber
 from agents.providers.abilities import Ability
 from agents.providers.base import NotOffered
 from agents.providers.registry import can
+from calls.dialer.caller_id import line_of, usual_number
 from calls.eligibility import Decision, Reason, Verdict, decide
 from calls.models import (
     ApiKey,
@@ -111,14 +112,8 @@ def caller_id_for(agent: Agent | None, given: str = "") -> str:
         if not PhoneNumber.objects.usable().filter(number=given).exists():
             raise NoCallerId(_("%(number)s is not one of our active numbers.") % {"number": given})
         return given
-    default = agent.default_caller_id if agent is not None else None
-    if default is not None and default.active and default.gone_since is None:
-        return default.number
-    if settings.TWILIO_FROM_NUMBER:
-        return str(settings.TWILIO_FROM_NUMBER)
-    active = list(PhoneNumber.objects.usable().values_list("number", flat=True)[:2])
-    if len(active) == 1:
-        return active[0]
+    if usual := usual_number(agent):
+        return usual
     if agent is None:
         raise NoCallerId(_("Choose the number to call from."))
     raise NoCallerId(_("There is no number to call from. Give the agent a default caller ID."))
@@ -158,7 +153,7 @@ def ask(
     _check_who_calls(agent, desk_number)
     _check_variables(variables or {})
     overrides = _checked_overrides(agent, overrides or {})
-    our_number = caller_id_for(agent, our_number)
+    given, our_number = our_number, caller_id_for(agent, our_number)
     decision = decision or decide(
         lead, now=now, agent=agent, number=number, our_number=our_number, variables=variables or ()
     )
@@ -177,6 +172,7 @@ def ask(
         agent=agent,
         counterpart=decision.number,
         our_number=our_number,
+        number_given=bool(given),
         line=line_of(our_number) if agent else DESK_LINE,
         desk_number=desk_number,
         batch=batch,
@@ -254,12 +250,12 @@ def _take_over(found: Call, asked: Call) -> None:
         raise OnThePhone(found)
     _check_desk_free(asked.desk_number)
     found.agent, found.desk_number, found.provider = None, asked.desk_number, asked.provider
-    found.our_number, found.line = asked.our_number, asked.line
+    found.our_number, found.number_given, found.line = asked.our_number, asked.number_given, asked.line
     found.variables, found.overrides, found.request_body = {}, {}, None
     found.requested_by_id = asked.requested_by_id
     found.save(
         update_fields=[
-            *("agent", "desk_number", "provider", "our_number", "line"),
+            *("agent", "desk_number", "provider", "our_number", "number_given", "line"),
             *("variables", "overrides", "request_body", "requested_by"),
         ]
     )
@@ -348,11 +344,6 @@ def lead_variables(lead: Lead | None) -> dict[str, str]:
         str(name): str(value) for name, value in lead.custom.items() if not isinstance(value, dict | list)
     }
     return {**custom, **known}
-
-
-def line_of(our_number: str) -> str:
-    line = PhoneNumber.objects.filter(number=our_number).values_list("line", flat=True).first()
-    return line or "default"
 
 
 def _attempt(lead: Lead | None, number: str) -> int:

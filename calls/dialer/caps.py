@@ -16,7 +16,7 @@ from zoneinfo import ZoneInfo
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import F, Q, Sum
+from django.db.models import F, Q, QuerySet, Sum
 
 from calls.models import Call, CallStatus, Gate
 from calls.models.caps import CapChange, CapKind, DailyCap
@@ -80,7 +80,7 @@ def today(*, now: datetime, unlimited: bool = True) -> Sequence[CapState]:
     wanted = [kind for kind in CapKind if unlimited or most[kind] is not None]
     used: dict[str, int] = {}
     if CapKind.CALLS in wanted:
-        used[CapKind.CALLS] = _calls(start)
+        used[CapKind.CALLS] = made_since(start).count()
     if CapKind.MINUTES in wanted or CapKind.MONEY in wanted:
         talked_ms, used[CapKind.MONEY] = _spent(start, now)
         used[CapKind.MINUTES] = talked_ms // MS_A_MINUTE
@@ -101,7 +101,7 @@ def left(row: Gate, now: datetime) -> int | None:
     fields = []
     calls = most[CapKind.CALLS]
     if row.day != day or (calls is not None and row.day_calls >= calls):
-        row.day, row.day_calls = day, _calls(start)
+        row.day, row.day_calls = day, made_since(start).count()
         fields += ["day", "day_calls"]
     timed = most[CapKind.MINUTES] is not None or most[CapKind.MONEY] is not None
     if timed and (row.spent_at is None or "day" in fields or now - row.spent_at > SPENT_EVERY):
@@ -125,12 +125,12 @@ def count(row: Gate, claimed: int) -> None:
     Gate.objects.filter(pk=row.pk).update(day_calls=F("day_calls") + claimed)
 
 
-def _calls(start: datetime) -> int:
-    """Sent today and not refused, or just being sent. What was put back is neither."""
+def made_since(start: datetime) -> QuerySet[Call]:
+    """Calls out sent since then and not refused, or just being sent. What was put back is neither."""
     sent = Q(sent_at__gte=start) & ~(Q(status=CallStatus.ENDED) & ~Q(refusal_code=""))
     # One statement: a permit given between two would be seen by neither.
     being_sent = Q(status=CallStatus.DIALING, sent_at__isnull=True)
-    return Call.objects.outbound().filter(sent | being_sent).count()
+    return Call.objects.outbound().filter(sent | being_sent)
 
 
 def _spent(start: datetime, now: datetime) -> tuple[int, int]:

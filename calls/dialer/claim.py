@@ -16,7 +16,7 @@ from agents.models import Agent
 from agents.providers.base import PlaceOrder, Provider, ProviderError
 from agents.providers.drafts import AgentDraft
 from agents.providers.registry import provider_of
-from calls.dialer import adopt, breaker, caps, gate, replay
+from calls.dialer import adopt, breaker, caps, gate, ramp, replay
 from calls.dialer.account import room_of
 from calls.dialer.ask import end_unplaced
 from calls.dialer.gate import pace_interval
@@ -62,8 +62,9 @@ def claim_some(provider: Provider, *, most: int) -> list[Call] | Nothing:
     """At most so many calls, each by the rules it would be claimed by alone; in the order they go out.
 
     1. The capacity gate, so that two dialers do not both take the last slot.
-    2. The stop, the account (while it is in doubt, one call tries), the capacity itself and the day's limits.
-       A replay may go on in the slot its call still holds, and was counted when it was first sent.
+    2. The stop, the account (while it is in doubt, one call tries), the capacity itself, the day's limits and
+       what numbers in their first weeks may still make. A replay may go on in the slot its call still holds,
+       and was counted when it was first sent.
     3. Each line with due calls whose pace and breaker let one go: its gate, then its next calls, as many as
        its pace lets go in a tenth of a second. A replay is claimed alone.
     4. What may not be made is moved to when it may, or ended, in the same pass.
@@ -103,17 +104,22 @@ def claim_some(provider: Provider, *, most: int) -> list[Call] | Nothing:
             fresh = theirs if trial else fresh.exclude(desk_number="")
             if not fresh.exists():
                 return Nothing("account_problem", 0.5)
-        agents = _agents_left(in_use)
+        agents, numbers = _agents_left(in_use), ramp.left(now, stops)
         due = _claimable(not_stopped(fresh, stops), agents, now)
+        if full := [number for number, calls in numbers.items() if not calls]:
+            due = due.exclude(our_number__in=full)
         wanted = replay.wanted(now) if replays else Call.objects.none()
         again = _claimable(not_stopped(wanted, stops), agents, now)
         most = 1 if trial else min(most, room or 1, most if today is None else today or 1)
         found = _claim_on_some_line(
-            Pass(provider, now, most, agents), due, again if room else again.filter(slot_until__gt=now)
+            Pass(provider, now, most, agents, numbers),
+            due,
+            again if room else again.filter(slot_until__gt=now),
         )
         if isinstance(found, list):
             if found[0].sent_at is None:
                 caps.count(capacity, len(found))
+                ramp.count(found, numbers, now)
             if trial:
                 # One call tries; the next only when this one has passed, or another probe has.
                 Gate.objects.filter(pk=capacity.pk).update(trial_at=None)
@@ -129,6 +135,8 @@ class Pass:
     most: int
     agents: dict[int, int]
     """How many calls more each agent with a limit of its own may be on."""
+    numbers: dict[str, int]
+    """How many calls more each number in its first weeks may make today."""
     found: list[Call] = field(default_factory=list)
 
     @property
@@ -218,7 +226,7 @@ def _in_use(now: datetime) -> dict[int | None, int]:
 
 def _take_allowed(due: QuerySet[Call], this: Pass, most: int) -> list[Call]:
     """The next of a line, at most so many, taken. A bunch that turns out to hold what may not be called, or
-    more than an agent can take, is completed by asking again.
+    more than an agent or a number can take, is completed by asking again.
     """
     taken: list[Call] = []
     wrong = 0
@@ -228,13 +236,17 @@ def _take_allowed(due: QuerySet[Call], this: Pass, most: int) -> list[Call]:
             break
         before = len(taken)
         for call, decision in zip(heads, recheck_many(heads, now=this.now), strict=True):
-            agent = call.agent_id
+            agent, number = call.agent_id, call.our_number
             if agent in this.agents and this.agents[agent] <= 0:
                 due = due.exclude(agent=agent)
+            elif number in this.numbers and this.numbers[number] <= 0:
+                due = due.exclude(our_number=number)
             elif _still_allowed(call, decision, this.now) and _take(call, this):
                 taken.append(call)
                 if agent in this.agents:
                     this.agents[agent] -= 1
+                if number in this.numbers:
+                    this.numbers[number] -= 1
             else:
                 wrong += 1
                 if len(heads) > 1 and heads[0].requested_by_id != heads[-1].requested_by_id:

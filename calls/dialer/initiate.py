@@ -90,7 +90,7 @@ def initiate(wanted: Wanted, *, api_key: ApiKey, by: Any, owner: User | None, no
             api_key=api_key,
             via=Via.API,
             now=now,
-            our_number=our_number,
+            our_number=wanted.our_number,
             variables=variables,
             metadata=wanted.metadata,
             decision=decision,

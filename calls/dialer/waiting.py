@@ -5,7 +5,7 @@ from __future__ import annotations
 import uuid
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -15,11 +15,13 @@ from django.utils.timezone import localtime
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
+from agents import phone
 from agents.models import Agent
-from calls.dialer import breaker, caps, expecting
+from calls.dialer import breaker, caps, expecting, ramp
 from calls.dialer.account import Room, room_of
 from calls.dialer.adopt import catching_up
 from calls.dialer.gate import alive
+from calls.dialer.ramp import RampState
 from calls.dialer.stops import covering, in_force
 from calls.eligibility import hours
 from calls.models import Call, CallStatus, Gate, Stop
@@ -34,6 +36,8 @@ NEEDED = (
     "batch",
     "batch__undo_until",
     "our_number",
+    "number_given",
+    "claimed_at",
     "lead",
     "lead__list",
     "look_first",
@@ -51,6 +55,7 @@ WAITS_FOR: dict[str, Any] = {
     "provider_busy": gettext_lazy("the phone company to be less busy"),
     "line_rests": gettext_lazy("a line that rests after failed calls"),
     "daily_cap": gettext_lazy("the next day: today's limit is reached"),
+    "number_cap": gettext_lazy("the next day: their number has made its calls of today"),
     "capacity": gettext_lazy("a free line"),
     "agent_busy": gettext_lazy("the AI agent to be free"),
     "pace": gettext_lazy("their turn"),
@@ -82,6 +87,10 @@ class Desk:
     lines: Mapping[str, Gate]
     catching_up: bool = False
     cap_reached: bool = False
+    numbers_full: Mapping[str, RampState] = field(default_factory=dict)
+    """Those in their first weeks that have made their calls of today."""
+    others: Mapping[int | None, str] = field(default_factory=dict)
+    """By agent: the number that goes out instead where nobody said which."""
 
 
 def look(*, now: datetime) -> Desk:
@@ -92,9 +101,13 @@ def look(*, now: datetime) -> Desk:
     limits = Agent.objects.filter(max_concurrent_calls__isnull=False).values_list(
         "pk", "max_concurrent_calls"
     )
+    stops = in_force()
+    full = {number: state for number, state in ramp.states(now=now).items() if state.full}
     return Desk(
         now=now,
-        stops=in_force(),
+        stops=stops,
+        numbers_full=full,
+        others=ramp.others(full, stops, Call.objects.filter(status=CallStatus.QUEUED)),
         alive=alive(now=now),
         catching_up=catching_up() is not None,
         cap_reached=any(each.level == caps.Level.REACHED for each in caps.pressing(now=now)),
@@ -143,6 +156,9 @@ def _reason(call: Call, desk: Desk) -> Waiting:
     resting = _resting(line, desk.now) if line is not None else None
     if resting is not None:
         return resting
+    full = desk.numbers_full.get(call.our_number)
+    if full is not None and not (ramp.may_move(call) and call.agent_id in desk.others):
+        return Waiting("number_cap", _number_full(call.our_number, full, desk.now), caps.day_ends(desk.now))
     if desk.in_use >= desk.room.most:
         return Waiting("capacity", _full(desk.room))
     if call.agent_id in desk.agents_full:
@@ -164,6 +180,19 @@ def _full(room: Room) -> str:
         text = _("All %(most)d lines are in use; %(kept)d more are kept for people who ring us.")
         return text % {"most": room.most, "kept": room.kept}
     return _("All %(most)d lines are in use.") % {"most": room.most}
+
+
+def _number_full(number: str, state: RampState, now: datetime) -> str:
+    text = _(
+        "%(number)s has made its %(most)d calls of today, day %(day)d of its first %(days)d: next %(when)s."
+    )
+    return text % {
+        "number": phone.pretty(number),
+        "most": state.most,
+        "day": max(1, state.day),
+        "days": state.days,
+        "when": date_format(caps.day_ends(now), "D H:i"),
+    }
 
 
 def _stopped(stop: Stop) -> str:
@@ -207,6 +236,7 @@ def queue_summary(*, now: datetime, calls: QuerySet[Call] | None = None) -> Sequ
         "outside_hours": _("until it is within calling hours there"),
         "due_later": _("until the time asked for"),
         "undo": _("to be started; can still be undone"),
+        "number_cap": _("until tomorrow: their number is new, and has made its calls of today"),
     }
     for _pk, reason in _each_waiting(Call.objects.all() if calls is None else calls, now):
         counts[reason.code] += 1

@@ -25,6 +25,7 @@ from calls.models.gate import Gate, Heartbeat
 from calls.models.imports import LeadImport, RefusedPart
 from calls.models.interruption import Interruption
 from calls.models.lead import Lead, LeadList, LeadPhone, LeadStatus, NextAction, Note, PhoneState, ZoneSource
+from calls.models.number_ramp import NumberRamp, RampPlan
 from calls.models.provider_check import ProviderCheck
 from calls.models.recording import RecordingCopy
 from calls.models.staff_phone import StaffPhone
@@ -65,10 +66,12 @@ __all__ = [
     "LiveTranscript",
     "NextAction",
     "Note",
+    "NumberRamp",
     "Outcome",
     "PhoneState",
     "Priority",
     "ProviderCheck",
+    "RampPlan",
     "RecordingCopy",
     "RefusedPart",
     "Sentiment",

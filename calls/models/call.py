@@ -115,6 +115,8 @@ class Call(models.Model):
     counterpart = e164_field(verbose_name=_("their number"), blank=True)
     """Empty only of a call in whose caller withholds it."""
     our_number = e164_field(verbose_name=_("our number"), blank=True)
+    number_given = models.BooleanField(default=True)
+    """False: the rule chose our number, and another may take its place (`calls.dialer.ramp`)."""
     line = models.CharField(_("line"), max_length=60, default="default")
     desk_number = e164_field(verbose_name=_("the caller's own telephone"), blank=True)
     """Only of a call that a person makes, without AI: it is rung first."""

@@ -58,7 +58,7 @@ def numbers() -> Iterator[str]:
 def stock(count: int, free: Iterator[str], *, priority: int) -> None:
     """That many calls, due, asked for by nobody in particular."""
     from agents.models import Agent, PhoneNumber
-    from calls.dialer.ask import line_of
+    from calls.dialer.caller_id import line_of
     from calls.models import Call, Lead, LeadPhone
     from calls.models.clock import database_now
 
