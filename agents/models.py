@@ -69,6 +69,14 @@ class PhoneNumber(models.Model):
         return f"{self.label} ({shown})" if self.label else shown
 
 
+class WhenRefused(models.TextChoices):
+    """What happens instead of a call that the agent's phone company definitely refuses."""
+
+    NOTHING = "nothing", _("Nothing: it ends, or waits")
+    TASK = "task", _("A person gets a task")
+    DESK = "desk", _("Whoever asked is rung, and makes the call")
+
+
 class AgentQuerySet(models.QuerySet["Agent"]):
     def callable_now(self) -> AgentQuerySet:
         return self.filter(active=True, gone_since__isnull=True)
@@ -109,6 +117,16 @@ class Agent(models.Model):
         ),
         validators=[MaxValueValidator(LONGEST_CONFIRMATION_MS)],
     )
+    when_refused = models.CharField(
+        _("when the phone company cannot make its call"),
+        max_length=10,
+        choices=WhenRefused,
+        default=WhenRefused.NOTHING,
+        help_text=_(
+            "Only when it is sure that nobody was rung, and the reason is neither the person's number nor "
+            "the account. A call from one's own telephone needs a Twilio account; else it is a task."
+        ),
+    )
     active = models.BooleanField(_("may call"), default=True)
     paused_reason = models.CharField(_("why it may not call"), max_length=300, blank=True)
     analysis_fields = models.JSONField(_("analysis fields"), default=list, blank=True)
@@ -142,6 +160,9 @@ class Agent(models.Model):
             models.CheckConstraint(
                 condition=Q(confirm_interruption_ms__lte=LONGEST_CONFIRMATION_MS),
                 name="confirmation_is_at_most_two_seconds",
+            ),
+            models.CheckConstraint(
+                condition=Q(when_refused__in=WhenRefused.values), name="when_refused_is_known"
             ),
         ]
 

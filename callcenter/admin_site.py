@@ -24,7 +24,7 @@ Item = tuple[Any, str, str]
 WORK: list[Item] = [
     (_("Leads"), "calls.lead", "contacts"),
     (_("Calls"), "calls.call", "call"),
-    (_("Promised call-backs"), "calls.callback", "phone_callback"),
+    (_("Promises and tasks"), "calls.callback", "phone_callback"),
     (_("Do not call"), "calls.donotcall", "do_not_disturb_on"),
 ]
 SET_UP: list[Item] = [

@@ -254,6 +254,7 @@ class TestEditing:
             "paused_reason": "",
             "default_caller_id": agent.default_caller_id_id,
             "max_concurrent_calls": "2",
+            "when_refused": "nothing",
             "pinned_version": "3",
         }
         assert desk.post(f"{AGENTS}{agent.pk}/edit/", fields).status_code == 302

@@ -20,7 +20,7 @@ from django.utils import timezone
 from agents.providers.base import InboundAsk
 from calls import dialer, eligibility, stats
 from calls.api import keys
-from calls.dialer import claim, settle, watch
+from calls.dialer import claim, fallback, settle, watch
 from calls.dialer.batches import cancel_next, fill_next, finish_batches
 from calls.dialer.promises import queue_next_promise
 from calls.lifecycle import reconcile
@@ -194,6 +194,7 @@ def hot(client: Client, key: str) -> dict[str, Callable[[], Any]]:
         ),
         "hang up": lambda: reconcile.hang_up_marked(provider, now=now),
         "fill": lambda: (fill_next(now=now), cancel_next(), queue_next_promise(now=now), finish_batches()),
+        "fallback": lambda: fallback.step(now=now),
         "sweep": tasks.resume_stalled,
         "apply": lambda: (apply_next(now=now), apply_due(now=now)),
         "do not call": lambda: eligibility.decide(lead, now=now, agent=agent),

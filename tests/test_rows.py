@@ -48,7 +48,9 @@ from calls.models import (
     WebhookEvent,
 )
 from calls.models.access import IdempotentRequest
+from tests import refused_rows
 from tests.factories import make_agent, make_call, make_lead, make_number, make_opt_out
+from tests.refused_rows import change, twice
 
 pytestmark = pytest.mark.django_db
 
@@ -62,11 +64,6 @@ NOT_E164 = [
     "+123456",
     "+1234567890123456",
 ]
-
-
-def change(row: models.Model, **fields: Any) -> None:
-    """Past `save`, validation and everything else of ours."""
-    type(row)._base_manager.filter(pk=row.pk).update(**fields)
 
 
 def make_event(**fields: Any) -> WebhookEvent:
@@ -154,11 +151,6 @@ def same_part_twice() -> None:
 
 def same_refused_part_twice() -> None:
     twice(RefusedPart.objects.create, job=make_import(), first_row=0)
-
-
-def twice(make: Callable[..., object], **fields: Any) -> None:
-    make(**fields)
-    make(**fields)
 
 
 def lifted(**fields: Any) -> None:
@@ -276,6 +268,7 @@ REFUSED: list[tuple[str, Callable[[], object]]] = [
     ("one_row_per_provider_agent", lambda: twice(make_agent, provider_agent_id="agent_1")),
     ("agent_limit_is_at_least_one", lambda: make_agent(max_concurrent_calls=0)),
     ("confirmation_is_at_most_two_seconds", lambda: make_agent(confirm_interruption_ms=2001)),
+    *refused_rows.REFUSED,
 ]
 
 NUMBERS: list[tuple[str, Callable[[str], object]]] = [

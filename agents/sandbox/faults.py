@@ -17,6 +17,7 @@ NAMES: Mapping[str, str] = {
     "create_disconnect_after": "the call is made, the connection is closed without an answer",
     "create_unreadable": "the call is made, create-phone-call answers 201 with a body that is not JSON",
     "make_500_after": "what a number needs is made (`event`: the last part of its path), the answer is 500",
+    "create_400": "create-phone-call answers 400 for a reason of its own and no call is made",
     "create_402": "create-phone-call answers 402: no credit",
     "answer_401": "any endpoint answers 401 to the right key",
     "stop_utterance_500": "stop-utterance answers 500 and the agent talks on",

@@ -160,6 +160,8 @@ class RetellContract:
             raise ApiError(429, "Account rate limited, please throttle your requests", why="fault")
         if self.faults.take("create_500_before", key=whom):
             raise ApiError(500, "Internal server error", why="fault")
+        if self.faults.take("create_400", key=whom):
+            raise ApiError(400, "The voice of this call is not available", why="fault")
         if self.faults.take("create_402", key=whom):
             raise ApiError(402, "No valid payment method or out of credit", why="fault")
         order = requests.read_create(body)

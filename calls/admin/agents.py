@@ -119,7 +119,14 @@ class AgentAdmin(AgentCreationViews, AgentListeningViews, ModelAdmin):
     show_full_result_count = False
     list_fullwidth = True
     actions = None
-    fields = ["active", "paused_reason", "default_caller_id", "max_concurrent_calls", "pinned_version"]
+    fields = [
+        "active",
+        "paused_reason",
+        "default_caller_id",
+        "max_concurrent_calls",
+        "when_refused",
+        "pinned_version",
+    ]
 
     class Media:
         css = {"all": ["calls/leads.css", "calls/calls.css"]}

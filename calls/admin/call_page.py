@@ -29,6 +29,7 @@ from agents.providers.registry import can
 from callcenter.connections import hand_back
 from calls import dialer, dispositions, eligibility, recording_copies, recordings
 from calls.admin import call_story as story
+from calls.admin.call_instead import instead
 from calls.admin.call_overrides import overrides_shown
 from calls.admin.call_steering import CallSteeringViews, steering_facts
 from calls.admin.call_tone import tone
@@ -325,6 +326,7 @@ def page_facts(request: HttpRequest, call: Call, *, now: datetime) -> dict[str, 
         "waits": waits,
         "interrupted": story.interrupted(call),
         "steps": story.timeline(call, waits=waits),
+        "beside": list(instead(call)),
         "lines": lines,
         "times": [line.times for line in lines],
         "recorded": recordings.may_have_one(call),

@@ -15,12 +15,15 @@ from django.utils.translation import ngettext
 
 from agents import phone
 from agents.providers.base import Fault
+from calls.admin.call_instead import instead
+from calls.admin.call_step import Step
 from calls.admin.formats import talk
 from calls.dialer import Waiting
 from calls.models import (
     AnsweredBy,
     Call,
     CallBack,
+    CallBackKind,
     CallRequest,
     CallStatus,
     Direction,
@@ -32,17 +35,6 @@ from calls.models import (
 
 FURTHEST = 24
 """Characters that may lie between two words; a word found further on is another of the same letters."""
-
-
-@dataclass(frozen=True, slots=True)
-class Step:
-    """One thing that happened, or is happening. `kind`: done, now, bad."""
-
-    at: datetime | None
-    icon: str
-    text: str
-    detail: str = ""
-    kind: str = "done"
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,6 +166,7 @@ def timeline(call: Call, *, waits: Waiting | None) -> list[Step]:
         *_interrupted(call),
         *_steered(call),
         *_ended(call),
+        *instead(call),
         *_afterwards(call),
     ]
     dated = sorted((step for step in steps if step.at), key=_told_at if call.desk_number else _at)
@@ -204,6 +197,7 @@ def _asked(call: Call) -> Iterator[Step]:
             Via.API: _("Asked for by another system, %(who)s"),
             Via.CALL_BACK: _("Due: a call-back was promised"),
             Via.TEST: _("Test call asked for by %(who)s"),
+            Via.FALLBACK: _("The phone company did not make a call that %(who)s had asked for"),
         }.get(Via(request.via), _("Asked for by %(who)s"))
         if number:
             text = _("Asked for again by %(who)s: still one call")
@@ -388,7 +382,7 @@ def _afterwards(call: Call) -> Iterator[Step]:
                 "word": call.get_judged_display(),
             },
         )
-    for promise in CallBack.objects.filter(promised_in=call):
+    for promise in CallBack.objects.filter(promised_in=call, kind=CallBackKind.PROMISE):
         when = date_format(localtime(promise.due_at), "j M H:i")
         yield Step(
             promise.created_at,

@@ -264,8 +264,15 @@ class LeadPageViews:
         promised = CallBack.objects.filter(lead=lead, pk=row_id(request.POST.get("promise"))).first()
         if promised is None:
             raise Http404
-        dialer.drop_promise(promised, by=request.user, now=timezone.now())  # type: ignore[arg-type]
-        messages.success(request, _("The call-back was dropped."))
+        by: Any = request.user
+        if request.POST.get("done"):
+            done = dialer.finish_task(promised, by=by, now=timezone.now())
+            messages.success(request, _("Done.") if done else _("It was done or dropped already."))
+        else:
+            dialer.drop_promise(promised, by=by, now=timezone.now())
+            messages.success(
+                request, _("The task was dropped.") if promised.is_task else _("The call-back was dropped.")
+            )
         return redirect("admin:calls_lead_change", lead.pk)
 
 

@@ -1,4 +1,4 @@
-"""Promised call-backs: what was promised to whom, and dropping it."""
+"""Promises and tasks: what was promised to whom, what a person is to do; done, or dropped."""
 
 from __future__ import annotations
 
@@ -58,13 +58,14 @@ class StateFilter(admin.SimpleListFilter):
 class CallBackAdmin(VisibleToMixin, ReadOnlyMixin, ModelAdmin):
     list_display = ["when", "who", "shown_number", "agent", "shown_state", "promiser", "note"]
     list_select_related = ["lead", "agent", "promised_by"]
-    list_filter = [StateFilter, "agent"]
+    list_filter = [StateFilter, "kind", "agent"]
     list_filter_submit = True
     search_fields = ["number", "lead__name", "note"]
     show_full_result_count = False
     ordering = ["due_at"]
     list_fullwidth = True
     fields = [
+        "kind",
         "due_at",
         "lead",
         "shown_number",
@@ -76,10 +77,13 @@ class CallBackAdmin(VisibleToMixin, ReadOnlyMixin, ModelAdmin):
         "note",
     ]
     readonly_fields = fields
-    actions = ["drop"]
+    actions = ["finish", "drop"]
 
     class Media:
         css = {"all": ["calls/leads.css"]}
+
+    def has_finish_permission(self, request: HttpRequest) -> bool:
+        return self.has_drop_permission(request)
 
     def has_drop_permission(self, request: HttpRequest) -> bool:
         return bool(request.user.has_perm("calls.change_callback"))
@@ -112,7 +116,21 @@ class CallBackAdmin(VisibleToMixin, ReadOnlyMixin, ModelAdmin):
         },
     )
     def shown_state(self, promise: CallBack) -> tuple[str, str]:
-        return promise.state, promise.get_state_display()
+        return promise.state, promise.state_shown
+
+    @admin.action(description=gettext_lazy("Done"), permissions=["finish"])
+    def finish(self, request: HttpRequest, chosen: QuerySet[CallBack]) -> None:
+        now, count = timezone.now(), 0
+        person = request.user if isinstance(request.user, User) else None
+        for task in chosen:
+            if dialer.finish_task(task, by=person, now=now):
+                self.log_change(request, task, "Done.")
+                count += 1
+        self.message_user(
+            request,
+            ngettext("%(count)d task done.", "%(count)d tasks done.", count) % {"count": count},
+            messages.SUCCESS if count else messages.WARNING,
+        )
 
     @admin.action(description=gettext_lazy("Drop"), permissions=["drop"])
     def drop(self, request: HttpRequest, chosen: QuerySet[CallBack]) -> HttpResponse | None:
@@ -122,9 +140,10 @@ class CallBackAdmin(VisibleToMixin, ReadOnlyMixin, ModelAdmin):
                 request,
                 self,
                 promises,
-                title=_("Drop promised call-backs"),
+                title=_("Drop promises and tasks"),
                 text=_(
-                    "These people were promised a call. It will not be made. Promises no longer open stay."
+                    "Whoever was promised a call will not get it, and these tasks are nobody's any more. "
+                    "What is no longer open stays."
                 ),
                 button=_("Drop"),
             )
@@ -136,7 +155,7 @@ class CallBackAdmin(VisibleToMixin, ReadOnlyMixin, ModelAdmin):
             count += 1
         self.message_user(
             request,
-            ngettext("%(count)d promise dropped.", "%(count)d promises dropped.", count) % {"count": count},
+            ngettext("%(count)d dropped.", "%(count)d dropped.", count) % {"count": count},
             messages.SUCCESS,
         )
         return None

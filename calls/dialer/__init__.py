@@ -28,7 +28,7 @@ from calls.dialer.counting import Tally
 from calls.dialer.gate import SILENT_AFTER, alive, beat
 from calls.dialer.initiate import Full, NoAgent, NotNow, Wanted, initiate
 from calls.dialer.judge import NothingToDecide, judge
-from calls.dialer.promises import drop_promise, promise
+from calls.dialer.promises import drop_promise, finish_task, give_task, promise
 from calls.dialer.stops import (
     Left,
     StopState,
@@ -81,6 +81,8 @@ __all__ = [
     "catching_up",
     "counting",
     "drop_promise",
+    "finish_task",
+    "give_task",
     "hang_up",
     "hang_up_left",
     "in_force",

@@ -21,7 +21,7 @@ from django.utils import timezone
 from agents.providers.base import Provider
 from agents.providers.registry import carriers, provider_of
 from calls import provider_checks, recording_copies
-from calls.dialer import account, adopt, breaker, gate, settle
+from calls.dialer import account, adopt, breaker, fallback, gate, settle
 from calls.dialer.batches import cancel_next, fill_next, finish_batches
 from calls.dialer.claim import Nothing, claim_next, claim_some, expire_overdue
 from calls.dialer.place import place
@@ -212,6 +212,7 @@ class Dialer:
         again = cancel_next()
         again = fill_next(now=now) or again
         again = queue_next_promise(now=now) or again
+        again = fallback.step(now=now) or again
         if not again:
             finish_batches()
             miss_unplaced(now=now)
@@ -277,7 +278,12 @@ def run_once(provider: Provider) -> int:
     placed = 0
     deadline = time.monotonic() + 3600
     while time.monotonic() < deadline:
-        while cancel_next() or fill_next(now=timezone.now()) or queue_next_promise(now=timezone.now()):
+        while (
+            cancel_next()
+            or fill_next(now=timezone.now())
+            or queue_next_promise(now=timezone.now())
+            or fallback.step(now=timezone.now())
+        ):
             pass
         dialer.step_settle()
         claimed = claim_next(provider)

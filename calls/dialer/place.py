@@ -31,12 +31,13 @@ from agents.providers.base import (
     Fault,
     NotSent,
     Provider,
+    RefusalScope,
     Refused,
     Unclear,
 )
 from callcenter.connections import hand_back
 from calls import dispositions
-from calls.dialer import gate, refusals
+from calls.dialer import fallback, gate, refusals
 from calls.dialer.account import account_fine
 from calls.dialer.ask import end_unplaced
 from calls.dialer.stops import covering, in_force, lock_call_and_stops
@@ -350,25 +351,37 @@ def not_now(call_id: UUID, token: UUID, why: str, *, kind: str, retry_after_s: f
 
 
 def refused(call_id: UUID, token: UUID, error: Refused) -> None:
-    """A definite no. About this call: it ends. About agent, caller ID, account: that is closed, it waits."""
+    """A definite no. About this call: it ends. About agent, caller ID, account: that is closed, it waits,
+    unless the agent has something else to be done instead.
+    """
     with transaction.atomic():
         call = _mine(call_id, token)
         if call is None:
             return
         now = database_now()
         said = {"refusal": error.message[:500], "refusal_code": error.code[:40]}
-        if refusals.refused(call, error, now=now):
+        closed = refusals.refused(call, error, now=now)
+        instead = refusals.lies_with_them(error) and fallback.wanted(call)
+        if closed and not instead:
             _back_to_queue(call, due_at=max(now, call.due_at or now))
             Call.objects.filter(pk=call_id).update(**said)
             return
         end_unplaced(call, REFUSED_OUTCOME.get(error.code, Outcome.FAILED), error.message, at=now)
-        call.fault = Fault.NUMBER if error.code == "geography" else Fault.NONE
-        if call.desk_number:
-            call.fault = Fault.DESK  # it was our own telephone that could not be rung
+        call.fault = _whose_fault(call, error)
         Call.objects.filter(pk=call_id).update(retry_class="no", fault=call.fault, **said)
+        if instead:
+            fallback.decide_on(call, why=error.message, now=now)
         refusals.ended(call, why=error.message)
         if call.outcome == Outcome.INVALID_NUMBER:
             dispositions.follow_through([call], now=now)
+
+
+def _whose_fault(call: Call, error: Refused) -> Fault:
+    if call.desk_number:
+        return Fault.DESK  # it was our own telephone that could not be rung
+    if error.scope == RefusalScope.AGENT:
+        return Fault.AGENT
+    return Fault.NUMBER if error.code == "geography" else Fault.NONE
 
 
 def unclear(call_id: UUID, token: UUID, why: str) -> None:

@@ -1,4 +1,5 @@
-"""Promised call-backs: due dates on rows of their own, turned into calls minutes before."""
+"""Promised call-backs: due dates on rows of their own, turned into calls minutes before. Tasks stand beside
+them: what a person is to do."""
 
 from __future__ import annotations
 
@@ -10,7 +11,7 @@ from django.utils.translation import gettext as _
 
 from agents.models import Agent
 from calls.dialer.ask import PROMISE_LASTS, BadRequest, NotAllowed, OnThePhone, ask
-from calls.models import Call, CallBack, CallStatus, Lead, NextAction, Priority, Via
+from calls.models import Call, CallBack, CallBackKind, CallStatus, Lead, NextAction, Priority, Via
 from calls.models.callback import CallBackState
 from calls.models.clock import skips_locked_rows
 
@@ -48,6 +49,37 @@ def promise(
     return made
 
 
+def give_task(call: Call, *, why: str, now: datetime) -> CallBack:
+    """A person is to see to whoever this call is with. One call gives one task, however often asked."""
+    made, _new = CallBack.objects.get_or_create(
+        promised_in=call,
+        defaults={
+            "kind": CallBackKind.TASK,
+            "lead": call.lead,
+            "number": call.counterpart,
+            "due_at": now,
+            "promised_by_id": call.requested_by_id,
+            "note": why[:300],
+        },
+    )
+    if made.is_task and made.state == CallBackState.OPEN:
+        Lead.objects.filter(pk=call.lead_id or 0).update(
+            next_action=NextAction.FOLLOW_UP, next_action_at=made.due_at
+        )
+    return made
+
+
+def finish_task(task: CallBack, *, by: User | None, now: datetime) -> bool:
+    """A person has seen to it. False: it is no task, or not open any more."""
+    open_task = CallBack.objects.filter(pk=task.pk, kind=CallBackKind.TASK, state=CallBackState.OPEN)
+    who = by.get_username() if by else _("another system")
+    note = f"{task.note} {_('Done by %(who)s.') % {'who': who}}".strip()
+    if not open_task.update(state=CallBackState.DONE, note=note[-300:]):
+        return False
+    _plan_anew(task, now=None)
+    return True
+
+
 def drop_promise(call_back: CallBack, *, by: User | None, now: datetime) -> None:
     CallBack.objects.filter(pk=call_back.pk, state=CallBackState.OPEN).update(
         state=CallBackState.DROPPED,
@@ -58,9 +90,8 @@ def drop_promise(call_back: CallBack, *, by: User | None, now: datetime) -> None
 
 def queue_next_promise(*, now: datetime) -> bool:
     """Turn one promise that is about to be due into a call. True: there may be more."""
-    nearly_due = CallBack.objects.filter(state=CallBackState.OPEN, due_at__lte=now + QUEUE_BEFORE).order_by(
-        "due_at"
-    )
+    promises = CallBack.objects.filter(kind=CallBackKind.PROMISE, state=CallBackState.OPEN)
+    nearly_due = promises.filter(due_at__lte=now + QUEUE_BEFORE).order_by("due_at")
     if not nearly_due.exists():
         return False
     try:
@@ -117,10 +148,13 @@ def _close(due: CallBack, state: str, note: str, *, now: datetime, may_follow_up
 
 
 def _plan_anew(due: CallBack, *, now: datetime | None) -> None:
-    """The lead's next action was this promise: now a person's follow-up, due at `now`; nothing without it."""
-    Lead.objects.filter(
-        pk=due.lead_id or 0, next_action=NextAction.CALL_BACK, next_action_at=due.due_at
-    ).update(next_action=NextAction.FOLLOW_UP if now else NextAction.NONE, next_action_at=now)
+    """The lead's next action was this promise or task: now a person's follow-up, due at `now`; nothing
+    without it.
+    """
+    planned = NextAction.FOLLOW_UP if due.is_task else NextAction.CALL_BACK
+    Lead.objects.filter(pk=due.lead_id or 0, next_action=planned, next_action_at=due.due_at).update(
+        next_action=NextAction.FOLLOW_UP if now else NextAction.NONE, next_action_at=now
+    )
 
 
 def miss_unplaced(*, now: datetime) -> int:

@@ -15,6 +15,8 @@ from calls.models.clock import database_now
 from calls.models.gate import AccountProblem
 from calls.models.stop import StopCause
 
+NOTHING_NAMED = "refused"
+"""The code of a refusal that names neither the person, a country nor a list."""
 RECENT = timedelta(hours=1)
 """An end that we hear of later than this closes nothing: it may long have been mended."""
 WITHIN = timedelta(minutes=30)
@@ -38,6 +40,17 @@ def refused(call: Call, error: Refused, *, now: datetime) -> bool:
     else:
         return False
     return True
+
+
+def lies_with_them(error: Refused) -> bool:
+    """Whether a person could make the call that the provider will not: the reason is its own, or its agent's.
+
+    Not where it is the person's number, a country or list that is closed to us, our caller ID (whose calls
+    all wait), or the account, with which everything waits until somebody acts.
+    """
+    return error.scope == RefusalScope.AGENT or (
+        error.scope == RefusalScope.CALL and error.code == NOTHING_NAMED
+    )
 
 
 def ended(call: Call, *, why: str = "") -> None:

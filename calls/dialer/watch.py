@@ -20,7 +20,7 @@ from django.db.models.functions import Now
 
 from callcenter.connections import connect_to_listen
 from calls.lifecycle.apply import due_events
-from calls.models import Call, CallBack, CallBatch, CallStatus
+from calls.models import Call, CallBack, CallBackKind, CallBatch, CallStatus, Fallback, FallbackState
 from calls.models.batch import BatchState
 from calls.models.callback import CallBackState
 from calls.models.hint import CHANNEL
@@ -52,7 +52,10 @@ def signs() -> dict[str, list[QuerySet[Any]]]:
         "fill": [
             CallBatch.objects.filter(state=BatchState.FILLING),
             CallBatch.objects.exclude(cancel_reason=""),
-            CallBack.objects.filter(state=CallBackState.OPEN, due_at__lte=now + NEARLY),
+            CallBack.objects.filter(
+                kind=CallBackKind.PROMISE, state=CallBackState.OPEN, due_at__lte=now + NEARLY
+            ),
+            Fallback.objects.filter(state=FallbackState.DUE),
         ],
     }
 

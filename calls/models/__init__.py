@@ -16,11 +16,12 @@ from calls.models.call_words import (
     Sentiment,
     Via,
 )
-from calls.models.callback import CallBack
+from calls.models.callback import CallBack, CallBackKind
 from calls.models.caps import CapChange, DailyCap
 from calls.models.comparison import ComparedCall, Comparison
 from calls.models.do_not_call import DoNotCall
 from calls.models.exports import LeadExport, LeadExportPart
+from calls.models.fallback import Fallback, FallbackState
 from calls.models.gate import Gate, Heartbeat
 from calls.models.imports import LeadImport, RefusedPart
 from calls.models.interruption import Interruption
@@ -41,6 +42,7 @@ __all__ = [
     "ApiKey",
     "Call",
     "CallBack",
+    "CallBackKind",
     "CallBatch",
     "CallRequest",
     "CallStatus",
@@ -52,6 +54,8 @@ __all__ = [
     "Direction",
     "Disposition",
     "DoNotCall",
+    "Fallback",
+    "FallbackState",
     "Gate",
     "Heartbeat",
     "Interruption",

@@ -95,6 +95,7 @@ class Via(models.TextChoices):
     API = "api", _("Other system")
     CALL_BACK = "call_back", _("Promised call-back")
     TEST = "test", _("Test call")
+    FALLBACK = "fallback", _("Instead of a refused call")
 
 
 class Judgement(models.TextChoices):

@@ -5,6 +5,7 @@ from typing import Any, Self
 from django.conf import settings
 from django.db import models
 from django.db.models import Q
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from agents.models import E164_PATTERN, Agent, e164_field
@@ -19,6 +20,11 @@ class CallBackState(models.TextChoices):
     MISSED = "missed", _("Missed")
 
 
+class CallBackKind(models.TextChoices):
+    PROMISE = "promise", _("Promised")
+    TASK = "task", _("For a person")
+
+
 class CallBackQuerySet(models.QuerySet["CallBack"]):
     def visible_to(self, user: Any) -> Self:
         """Promises to leads the user sees, to nobody known, and the user's own."""
@@ -29,8 +35,11 @@ class CallBackQuerySet(models.QuerySet["CallBack"]):
 
 
 class CallBack(models.Model):
-    """A call that was promised. The filler turns it into a Call minutes before `due_at`."""
+    """A call that was promised, and that the filler turns into a Call minutes before `due_at`; or a task: one
+    that a person is to make, or see to, from `due_at` on.
+    """
 
+    kind = models.CharField(_("kind"), max_length=10, choices=CallBackKind, default=CallBackKind.PROMISE)
     lead = models.ForeignKey(
         "calls.Lead", null=True, blank=True, on_delete=models.CASCADE, related_name="call_backs"
     )
@@ -70,23 +79,39 @@ class CallBack(models.Model):
     objects = CallBackQuerySet.as_manager()
 
     class Meta:
-        verbose_name = _("promised call-back")
-        verbose_name_plural = _("promised call-backs")
+        verbose_name = _("promise or task")
+        verbose_name_plural = _("promises and tasks")
         ordering = ["due_at"]
         constraints = [
             models.CheckConstraint(condition=Q(number__regex=E164_PATTERN), name="call_back_number_is_e164"),
             models.CheckConstraint(
                 condition=Q(state__in=CallBackState.values), name="call_back_state_is_known"
             ),
-            # One promise a call: reading the same analysis twice must not promise twice.
+            models.CheckConstraint(condition=Q(kind__in=CallBackKind.values), name="call_back_kind_is_known"),
+            models.CheckConstraint(
+                condition=~Q(kind="task") | Q(agent__isnull=True, call__isnull=True),
+                name="a_task_is_nobodys_but_a_persons",
+            ),
+            # One promise or task a call: reading the same analysis twice must not promise twice.
             models.UniqueConstraint(
                 fields=["promised_in"], condition=Q(promised_in__isnull=False), name="one_promise_per_call"
             ),
         ]
         indexes = [
             # dialer.fill: promises about to be due.
-            models.Index(fields=["due_at"], condition=Q(state="open"), name="call_back_due"),
+            models.Index(fields=["due_at"], condition=Q(state="open", kind="promise"), name="call_back_due"),
         ]
 
     def __str__(self) -> str:
         return f"{self.number} {self.due_at:%Y-%m-%d %H:%M}"
+
+    @property
+    def is_task(self) -> bool:
+        return self.kind == CallBackKind.TASK
+
+    @property
+    def state_shown(self) -> str:
+        """A task that is open was promised to nobody."""
+        if self.is_task and self.state == CallBackState.OPEN:
+            return gettext("To be done by a person")
+        return self.get_state_display()

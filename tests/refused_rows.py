@@ -1,0 +1,51 @@
+"""Rows that the database must refuse, of the newer tables; `test_rows` tries them with its own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from django.db import models
+from django.utils import timezone
+
+from calls.models import CallBack, Fallback
+from tests.factories import make_agent, make_call
+
+
+def change(row: models.Model, **fields: Any) -> None:
+    """Past `save`, validation and everything else of ours."""
+    type(row)._base_manager.filter(pk=row.pk).update(**fields)
+
+
+def twice(make: Callable[..., object], **fields: Any) -> None:
+    make(**fields)
+    make(**fields)
+
+
+def make_task(**fields: Any) -> CallBack:
+    return CallBack.objects.create(
+        **{"number": "+14155550101", "due_at": timezone.now(), "kind": "task", **fields}
+    )
+
+
+def make_fallback(**fields: Any) -> Fallback:
+    given = {"call": make_call("ended"), "wanted": "task", "why": "No.", "decided_at": timezone.now()}
+    return Fallback.objects.create(**{**given, **fields})
+
+
+def instead_of_itself() -> None:
+    call = make_call("ended")
+    make_fallback(call=call, made=call)
+
+
+REFUSED: list[tuple[str, Callable[[], object]]] = [
+    ("when_refused_is_known", lambda: make_agent(when_refused="prayer")),
+    ("call_back_kind_is_known", lambda: make_task(kind="wish")),
+    ("a_task_is_nobodys_but_a_persons", lambda: make_task(agent=make_agent())),
+    ("a_task_is_nobodys_but_a_persons", lambda: make_task(call=make_call("ended"))),
+    ("calls_fallback.call_id", lambda: twice(make_fallback, call=make_call("ended"))),
+    ("fallback_is_known", lambda: make_fallback(wanted="nothing")),
+    ("fallback_state_is_known", lambda: make_fallback(state="odd")),
+    ("fallback_is_another_call", instead_of_itself),
+    ("one_fallback_and_no_more", lambda: make_fallback(made=make_call("ended"), task=make_task())),
+]
