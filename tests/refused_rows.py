@@ -8,8 +8,8 @@ from typing import Any
 from django.db import models
 from django.utils import timezone
 
-from calls.models import CallBack, Fallback
-from tests.factories import make_agent, make_call
+from calls.models import CallBack, Fallback, NumberStanding
+from tests.factories import make_agent, make_call, make_number
 
 
 def change(row: models.Model, **fields: Any) -> None:
@@ -38,6 +38,11 @@ def instead_of_itself() -> None:
     make_fallback(call=call, made=call)
 
 
+def make_standing(**fields: Any) -> NumberStanding:
+    given = {"item": "carriers", "state": "not_needed", "noted_at": timezone.now(), **fields}
+    return NumberStanding.objects.create(number=given.pop("number", None) or make_number(), **given)
+
+
 REFUSED: list[tuple[str, Callable[[], object]]] = [
     ("when_refused_is_known", lambda: make_agent(when_refused="prayer")),
     ("call_back_kind_is_known", lambda: make_task(kind="wish")),
@@ -47,5 +52,10 @@ REFUSED: list[tuple[str, Callable[[], object]]] = [
     ("fallback_is_known", lambda: make_fallback(wanted="nothing")),
     ("fallback_state_is_known", lambda: make_fallback(state="odd")),
     ("fallback_is_another_call", instead_of_itself),
+    ("one_row_per_number_and_item", lambda: twice(make_standing, number=make_number())),
+    ("standing_item_is_known", lambda: make_standing(item="luck")),
+    ("standing_has_a_date_exactly_when_done", lambda: make_standing(state="done")),
+    ("standing_has_a_date_exactly_when_done", lambda: make_standing(done_on="2026-03-02")),
+    ("standing_has_a_date_exactly_when_done", lambda: make_standing(state="perhaps")),
     ("one_fallback_and_no_more", lambda: make_fallback(made=make_call("ended"), task=make_task())),
 ]

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from django.conf import settings
 from django.contrib import admin, messages
+from django.contrib.admin.utils import unquote
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect
@@ -26,6 +27,8 @@ from agents.providers.base import ProviderError
 from agents.providers.registry import can, get_provider
 from callcenter.connections import hand_back
 from calls import dialer
+from calls.admin.number_ramp import NumberRampViews, ramp_facts, ramps_said
+from calls.admin.number_standing import NumberStandingViews, checklist, standing_said
 
 
 class NumberChangeList(ChangeList):
@@ -36,7 +39,9 @@ class NumberChangeList(ChangeList):
         self.ours = readiness.our_inbound_webhook(settings.PUBLIC_BASE_URL)
         rows = list(self.result_list)
         lines, stops = dialer.lines_said(now=timezone.now()), dialer.in_force()
+        standing, ramps = standing_said(rows), ramps_said(rows)
         for row in rows:
+            row.standing_said, row.ramp_said = standing[row.pk], ramps[row.pk]
             row.line_said = lines.get(row.line, "")
             row.stop = next((each for each in stops if each.number == row.number), None)
             row.asks_us = bool(self.ours and readiness.same_address(row.inbound_webhook_url, self.ours))
@@ -48,7 +53,7 @@ class NumberChangeList(ChangeList):
 
 
 @admin.register(PhoneNumber)
-class PhoneNumberAdmin(ModelAdmin):
+class PhoneNumberAdmin(NumberStandingViews, NumberRampViews, ModelAdmin):
     list_display = ["number", "label", "line", "active", "inbound_agent", "inbound_webhook_url"]
     list_select_related = ["inbound_agent"]
     search_fields = ["number", "label"]
@@ -78,6 +83,8 @@ class PhoneNumberAdmin(ModelAdmin):
         "last_synced_at",
         "gone_since",
     ]
+
+    change_form_outer_after_template = "admin/agents/phonenumber/after_form.html"
 
     class Media:
         css = {"all": ["calls/leads.css", "calls/calls.css"]}
@@ -110,7 +117,7 @@ class PhoneNumberAdmin(ModelAdmin):
         return bool(request.user.has_perm("agents.add_phonenumber")) and not can(Ability.CATALOGUE)
 
     def get_fields(self, request: HttpRequest, obj: PhoneNumber | None = None) -> Sequence[str]:
-        return self.fields if obj is not None else ["number", "label", "line", "active"]
+        return self.fields if obj is not None else ["number", "label", "line", "active", "ramp_up"]
 
     def get_readonly_fields(self, request: HttpRequest, obj: PhoneNumber | None = None) -> Sequence[str]:
         return self.readonly_fields if obj is not None else []
@@ -125,18 +132,41 @@ class PhoneNumberAdmin(ModelAdmin):
         return super().get_queryset(request).prefetch_related("default_for_agents")
 
     def get_urls(self) -> list[URLPattern]:
-        fix = path(
-            "<int:number_id>/ask-us/",
-            self.admin_site.admin_view(require_POST(self.ask_us)),
-            name="agents_phonenumber_ask_us",
+        def at(tail: str, view: Callable[..., HttpResponse], name: str) -> URLPattern:
+            wrapped = self.admin_site.admin_view(view)
+            found: URLPattern = path(f"<int:number_id>/{tail}", wrapped, name=f"agents_phonenumber_{name}")
+            return found
+
+        return [
+            at("ask-us/", require_POST(self.ask_us), "ask_us"),
+            at("standing/<slug:item>/", self.note_standing, "note_standing"),
+            at("calls-a-day/", self.set_ramp, "set_ramp"),
+            *super().get_urls(),
+        ]
+
+    def number_or_404(self, request: HttpRequest, number_id: int, *permissions: str) -> PhoneNumber:
+        """PermissionDenied without `permissions`."""
+        if not request.user.has_perms(["agents.view_phonenumber", *permissions]):
+            raise PermissionDenied
+        return get_object_or_404(PhoneNumber, pk=number_id)
+
+    def change_view(
+        self,
+        request: HttpRequest,
+        object_id: str,
+        form_url: str = "",
+        extra_context: dict[str, Any] | None = None,
+    ) -> HttpResponse:
+        row = self.get_object(request, unquote(object_id))
+        about = page_facts(request, row) if row is not None else {}
+        answer: HttpResponse = super().change_view(
+            request, object_id, form_url, {**about, **(extra_context or {})}
         )
-        return [fix, *super().get_urls()]
+        return answer
 
     def ask_us(self, request: HttpRequest, number_id: int) -> HttpResponse:
         """Have the phone company ask us who is calling."""
-        if not request.user.has_perm("agents.change_phonenumber"):
-            raise PermissionDenied
-        row = get_object_or_404(PhoneNumber, pk=number_id)
+        row = self.number_or_404(request, number_id, "agents.change_phonenumber")
         ours = readiness.our_inbound_webhook(settings.PUBLIC_BASE_URL)
         if not ours:
             messages.error(request, _("PUBLIC_BASE_URL is not set: nobody knows where we can be reached."))
@@ -155,3 +185,16 @@ class PhoneNumberAdmin(ModelAdmin):
                 request, _("When %(number)s rings, we are asked who is calling.") % {"number": row}
             )
         return redirect("admin:agents_phonenumber_changelist")
+
+
+def page_facts(request: HttpRequest, row: PhoneNumber) -> dict[str, Any]:
+    """What stands below the form."""
+    person, items = request.user, checklist(row)
+    return {
+        "number": row,
+        "checklist": items,
+        "checked": sum(item.done for item in items),
+        **ramp_facts(row),
+        "may_change": person.has_perm("agents.change_phonenumber"),
+        "may_set_ramp": person.has_perm("calls.change_dailycap"),
+    }

@@ -27,6 +27,7 @@ from calls.models.imports import LeadImport, RefusedPart
 from calls.models.interruption import Interruption
 from calls.models.lead import Lead, LeadList, LeadPhone, LeadStatus, NextAction, Note, PhoneState, ZoneSource
 from calls.models.number_ramp import NumberRamp, RampPlan
+from calls.models.number_standing import NumberStanding, StandingItem, StandingState
 from calls.models.provider_check import ProviderCheck
 from calls.models.recording import RecordingCopy
 from calls.models.staff_phone import StaffPhone
@@ -71,6 +72,7 @@ __all__ = [
     "NextAction",
     "Note",
     "NumberRamp",
+    "NumberStanding",
     "Outcome",
     "PhoneState",
     "Priority",
@@ -82,6 +84,8 @@ __all__ = [
     "SignatureRefusal",
     "Speaking",
     "StaffPhone",
+    "StandingItem",
+    "StandingState",
     "Steering",
     "StepKind",
     "Stop",
