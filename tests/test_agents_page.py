@@ -274,7 +274,7 @@ class TestNumbers:
         there = {profile.number: profile.inbound_webhook_url for profile in get_provider().list_numbers()}
         assert there[NUMBERS[0]] == number.inbound_webhook_url
 
-    def test_label_line_and_use_are_edited_and_the_number_is_not(self, desk: Client) -> None:
+    def test_label_and_line_are_edited_and_the_number_and_its_use_are_not(self, desk: Client) -> None:
         number = make_number(number="+14155550101")
         assert desk.get(f"{NUMBER_LIST}{number.pk}/change/").status_code == 200
         fields = {"number": "+14155550199", "label": "Desk", "line": "slow"}
@@ -284,7 +284,7 @@ class TestNumbers:
             "+14155550101",
             "Desk",
             "slow",
-            False,
+            True,
         )
 
     def test_sales_do_not_mend(self, sign_in: SignIn, sales: User) -> None:

@@ -25,6 +25,7 @@ VERBS = (
     "calls.recording_copies",
     "calls.provider_checks",
     "calls.search",
+    "calls.releasing",
 )
 # Where an import may wait: Django has to be ready first.
 LATE_IMPORTS = {"manage.py", "callcenter/apps.py", "agents/apps.py", "calls/apps.py"}

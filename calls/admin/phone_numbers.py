@@ -28,6 +28,7 @@ from agents.providers.registry import can, get_provider
 from callcenter.connections import hand_back
 from calls import dialer
 from calls.admin.number_ramp import NumberRampViews, ramp_facts, ramps_said
+from calls.admin.number_release import NumberReleaseViews
 from calls.admin.number_standing import NumberStandingViews, checklist, standing_said
 
 
@@ -53,7 +54,7 @@ class NumberChangeList(ChangeList):
 
 
 @admin.register(PhoneNumber)
-class PhoneNumberAdmin(NumberStandingViews, NumberRampViews, ModelAdmin):
+class PhoneNumberAdmin(NumberStandingViews, NumberRampViews, NumberReleaseViews, ModelAdmin):
     list_display = ["number", "label", "line", "active", "inbound_agent", "inbound_webhook_url"]
     list_select_related = ["inbound_agent"]
     search_fields = ["number", "label"]
@@ -75,6 +76,7 @@ class PhoneNumberAdmin(NumberStandingViews, NumberRampViews, ModelAdmin):
         "gone_since",
     ]
     readonly_fields = [
+        "active",
         "how_the_line_is",
         "paused",
         "number",
@@ -141,6 +143,8 @@ class PhoneNumberAdmin(NumberStandingViews, NumberRampViews, ModelAdmin):
             at("ask-us/", require_POST(self.ask_us), "ask_us"),
             at("standing/<slug:item>/", self.note_standing, "note_standing"),
             at("calls-a-day/", self.set_ramp, "set_ramp"),
+            at("give-up/", self.release, "release"),
+            at("use-again/", require_POST(self.use_again), "use_again"),
             *super().get_urls(),
         ]
 

@@ -1,4 +1,4 @@
-"""A number's page on a telephone: its checklist and its first weeks, also without scripts."""
+"""A number's page on a telephone: its checklist, its first weeks, and giving it up, also without scripts."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def number(transactional_db: None) -> PhoneNumber:
     return row
 
 
-def test_an_administrator_notes_what_was_done_and_sets_the_calls_a_day(
+def test_an_administrator_notes_what_was_done_sets_the_calls_a_day_and_retires_it(
     number: PhoneNumber, administrator: User, open_page: OpenPage, pictures: Path | None
 ) -> None:
     page = open_page(administrator, viewport=PHONE, java_script_enabled=False)
@@ -64,6 +64,17 @@ def test_an_administrator_notes_what_was_done_and_sets_the_calls_a_day(
     page.get_by_text("34 of 34 calls today").wait_for()
     assert ramp.steps_of(NumberRamp.objects.get())[0] == Step(7, 34)
 
+    page.get_by_role("link", name="Give it up…").click()
+    page.get_by_text("34 different numbers were called from it in the last 30 days.").wait_for()
+    page.get_by_label("Reason, all the same").fill("labelled as spam")
+    if pictures:
+        page.screenshot(path=pictures / "number-give-up.png", full_page=True)
+    page.get_by_role("button", name="Retire").click()
+    page.get_by_text("is no caller ID any more").wait_for()
+    page.get_by_role("button", name="Call from it again").click()
+    page.get_by_text("may be called from again").wait_for()
+    assert PhoneNumber.objects.usable().filter(pk=number.pk).exists()
+
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_its_pages_fit_a_telephone_and_are_accessible(
@@ -83,6 +94,7 @@ def test_its_pages_fit_a_telephone_and_are_accessible(
         "page": f"{number.pk}/change/",
         "item": f"{number.pk}/standing/carriers/",
         "calls-a-day": f"{number.pk}/calls-a-day/",
+        "give-up": f"{number.pk}/give-up/",
         "list": "",
     }
     for name, tail in tails.items():
