@@ -31,7 +31,7 @@ def event(number: int, **fields: object) -> WebhookEvent:
 def writer(monkeypatch: pytest.MonkeyPatch) -> Iterator[GroupWriter]:
     # On a busy machine a commit may take longer than a door in production should wait for one.
     monkeypatch.setattr(inbox, "STALLED_AFTER_S", 5.0)
-    started = GroupWriter(writers=1)
+    started = GroupWriter()
     yield started
     started.close()
 
@@ -66,29 +66,6 @@ def test_few_commits_serve_many(writer: GroupWriter, monkeypatch: pytest.MonkeyP
     all_at_once(writer.store, [event(number) for number in range(TOGETHER)])
     assert sum(groups) == TOGETHER
     assert len(groups) <= 4
-
-
-def test_what_comes_while_a_group_waits_for_the_disk_need_not_wait_for_it(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    slow, let_go = threading.Event(), threading.Event()
-
-    def write_rows(events: list[WebhookEvent]) -> None:
-        if b"0" in bytes(events[0].body):
-            slow.set()
-            let_go.wait(10)
-
-    monkeypatch.setattr(inbox, "write_rows", write_rows)
-    monkeypatch.setattr(inbox, "STALLED_AFTER_S", 5.0)
-    several = GroupWriter(writers=2)
-    with ThreadPoolExecutor(2) as pool:
-        first = pool.submit(several.store, event(0))
-        assert slow.wait(5)
-        pool.submit(several.store, event(1)).result(timeout=5)
-        assert not first.done()
-        let_go.set()
-        first.result(timeout=5)
-    several.close()
 
 
 def test_a_row_that_cannot_be_kept_fails_alone(writer: GroupWriter) -> None:

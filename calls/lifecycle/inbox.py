@@ -1,7 +1,7 @@
-"""How stored events reach the disk: one at a time, or in groups by a few threads of a process that serves.
+"""How stored events reach the disk: one at a time, or in groups by one thread of a process that serves.
 
 A commit that waits for the disk costs the same for one row and for thirty, so a busy door hands its rows
-to writers and answers when their group is committed. Correctness needs none of it: without `open_group`
+to a writer and answers when their group is committed. Correctness needs none of it: without `open_group`
 each row is written where it came.
 """
 
@@ -29,9 +29,6 @@ from calls.models import WebhookEvent, hint
 log = structlog.get_logger(__name__)
 
 LONGEST_GROUP = 64
-MOST_WRITERS = 1
-"""Where a flush takes a millisecond one is the fastest, since its groups are the largest. PostgreSQL flushes
-what several connections commit at one moment together, so that more may pay on a slow disk."""
 WAITS_S = 8.0
 """Before the phone company gives up after ten seconds; it sends the event again."""
 STALLED_AFTER_S = 0.5
@@ -53,23 +50,20 @@ class _Waiting:
 
 
 class GroupWriter:
-    """A few threads that commit what many requests brought.
+    """One thread that commits what many requests brought: the fewer writers, the larger their groups.
 
-    While they commit, any number may wait for them. While they do not, the first few may, in case the
+    While it commits, any number may wait for it. While it does not, the first few may, in case the
     database is back in a moment; all others are told at once to send again, so that threads of the web
     server remain for requests that can be answered without it.
     """
 
-    def __init__(self, writers: int | None = None) -> None:
-        self._most = writers or MOST_WRITERS
+    def __init__(self) -> None:
         self._waiting: list[_Waiting] = []
         self._inside: list[_Waiting] = []
-        self._in_hand = 0
-        """Groups that are being committed."""
         self._busy_since: float | None = None
-        """When nothing was in hand or something was last committed; None while nothing is in hand."""
+        """When the group in hand was taken, or something of it was committed; None while none is in hand."""
         self._something = threading.Condition()
-        self._threads: list[threading.Thread] = []
+        self._thread: threading.Thread | None = None
         self._pid = 0
         self._closed = False
 
@@ -81,7 +75,7 @@ class GroupWriter:
                 raise NotStored("The database answers nobody, and enough wait for it.")
             self._waiting.append(entry)
             self._inside.append(entry)
-            self._have_writers()
+            self._have_thread()
             self._something.notify()
         try:
             self._wait(entry)
@@ -91,14 +85,12 @@ class GroupWriter:
         if entry.error is not None:
             raise NotStored(str(entry.error)) from entry.error
 
-    def _have_writers(self) -> None:
-        """One more when all have a group in hand. A thread does not follow into a forked process."""
+    def _have_thread(self) -> None:
+        """It does not follow into a forked process."""
         if self._pid != os.getpid():
-            self._pid, self._threads, self._in_hand = os.getpid(), [], 0
-        if self._in_hand >= len(self._threads) < self._most:
-            writer = threading.Thread(target=self._write_until_closed, name="inbox", daemon=True)
-            self._threads.append(writer)
-            writer.start()
+            self._pid = os.getpid()
+            self._thread = threading.Thread(target=self._write_until_closed, name="inbox", daemon=True)
+            self._thread.start()
 
     def _wait(self, entry: _Waiting) -> None:
         until = time.monotonic() + WAITS_S
@@ -116,12 +108,12 @@ class GroupWriter:
         return self._busy_since is not None and time.monotonic() - self._busy_since > STALLED_AFTER_S
 
     def close(self) -> None:
-        """Write what waits, end the threads, give their connections back."""
+        """Write what waits, end the thread, give its connection back."""
         with self._something:
             self._closed = True
             self._something.notify_all()
-        for writer in self._threads:
-            writer.join()
+        if self._thread is not None:
+            self._thread.join()
 
     def _write_until_closed(self) -> None:
         try:
@@ -138,9 +130,8 @@ class GroupWriter:
 
     def _finish(self, group: list[_Waiting]) -> None:
         with self._something:
-            self._in_hand -= 1
             if not self._waiting or not all(_is_away(entry.error) for entry in group):
-                self._busy_since = time.monotonic() if self._in_hand else None
+                self._busy_since = None
         for entry in group:
             entry.done.set()
 
@@ -152,7 +143,6 @@ class GroupWriter:
             group = self._waiting[:LONGEST_GROUP]
             del self._waiting[:LONGEST_GROUP]
             if group:
-                self._in_hand += 1
                 # A database that was away for the last group has not come back by our trying again.
                 self._busy_since = self._busy_since or time.monotonic()
             return group
