@@ -14,13 +14,14 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from agents.models import Agent
+from agents.providers.base import Report
 from calls import eligibility, search
 from calls.admin.call_story import conversation
 from calls.dialer.loop import Dialer
 from calls.lifecycle import apply as applying
 from calls.lifecycle import fold
 from calls.lifecycle.apply import apply_due
-from calls.lifecycle.facts import store_webhook
+from calls.lifecycle.facts import store_lookup, store_webhook
 from calls.models import Call, CallBack, CallStatus, Direction, DoNotCall, Lead, Transcript, WebhookEvent
 from tests import factories
 from tests.far_end import FarEnd, theirs
@@ -424,3 +425,30 @@ def test_hostile_text_is_stored_as_text(apply: Apply) -> None:
     assert "<script>x</script>" in call.analysis["reason"]
     assert Lead.objects.count() == 1
     assert not Agent.objects.filter(name="").exists()
+
+
+@pytest.mark.parametrize("later", ["a look-up", "an analysis made again"])
+def test_an_opt_out_that_only_a_later_fact_tells_of_is_kept(apply: Apply, later: str) -> None:
+    lead = factories.make_lead("+14155550134")
+    call = factories.make_call(
+        status=CallStatus.PLACED, provider_call_id="call_1", lead=lead, counterpart="+14155550134"
+    )
+    tell_whole_call(call_uuid=str(call.pk))
+    apply()
+    assert not DoNotCall.objects.exists()
+    ended = {"start_timestamp": START, "end_timestamp": END, "call_status": "ended"}
+    if later == "a look-up":
+        analysis = {"call_summary": "They talked."}
+        found = theirs("call_1", **ended, disconnection_reason="user_requested_dnc", call_analysis=analysis)
+        provider = FarEnd().provider()
+        body = json.dumps(found).encode()
+        store_lookup(Report(body=body, facts=provider.read_call(body)), now=timezone.now())
+    else:
+        analysis = {"call_summary": "Heard anew.", "custom_analysis_data": {"do_not_call": True}}
+        tell("call_analyzed", **ended | {"end_timestamp": END + 1, "call_analysis": analysis})
+    apply()
+    call.refresh_from_db()
+    assert call.proposed_disposition == "never_call"
+    assert DoNotCall.objects.get().number == "+14155550134"
+    lead.refresh_from_db()
+    assert lead.status == "not_interested"

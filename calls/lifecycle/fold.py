@@ -113,7 +113,7 @@ class Folded:
     """None when there is no transcript, or the one there was."""
     text: str
     has_news: bool
-    """It ended, or its analysis came: dispositions.follow_through."""
+    """It ended, its analysis came, or what it means is another: dispositions.follow_through."""
     was_open: bool
 
 
@@ -124,6 +124,7 @@ def fold_facts(call: Call, news: Sequence[Fact], *, known: Sequence[Fact], now: 
     # The event of the analysis brings the whole transcript once more.
     same = before is not None and (before.said, before.text) == (derived.said, derived.text)
     was_ended, was_analysed = call.status == CallStatus.ENDED, call.analysed_at is not None
+    had_meant = _leads_to(call)
     columns = {**told(call, derived), **_position(call, derived, now=now)}
     for name, value in columns.items():
         setattr(call, name, value)
@@ -131,10 +132,18 @@ def fold_facts(call: Call, news: Sequence[Fact], *, known: Sequence[Fact], now: 
     for name, value in columns.items():
         setattr(call, name, value)
     has_news = call.status == CallStatus.ENDED and (
-        not was_ended or (call.analysed_at is not None and not was_analysed)
+        not was_ended
+        or (call.analysed_at is not None and not was_analysed)
+        # "Never again" may be heard only in a look-up, or in an analysis that was made once more.
+        or _leads_to(call) != had_meant
     )
     turns = None if same else derived.turns
     return Folded(list(columns), turns, derived.text, has_news, not was_ended)
+
+
+def _leads_to(call: Call) -> tuple[str, str, str]:
+    """What of a call decides what follows from it."""
+    return call.outcome, call.answered_by, call.proposed_disposition
 
 
 def told(call: Call, derived: Derived) -> dict[str, Any]:
