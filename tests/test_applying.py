@@ -452,3 +452,26 @@ def test_an_opt_out_that_only_a_later_fact_tells_of_is_kept(apply: Apply, later:
     assert DoNotCall.objects.get().number == "+14155550134"
     lead.refresh_from_db()
     assert lead.status == "not_interested"
+
+
+@pytest.mark.parametrize("first", ["promise", "opt-out"])
+def test_of_two_calls_with_one_person_the_opt_out_leaves_no_promise_open(apply: Apply, first: str) -> None:
+    number, tomorrow = "+14155550135", (timezone.now() + timedelta(days=1)).isoformat()
+    lead, agent = factories.make_lead(number), factories.make_agent()
+    said = {"promise": {"callback_time": tomorrow}, "opt-out": {"do_not_call": True}}
+    for name in sorted(said, key=lambda name: name != first):
+        call = factories.make_call(
+            status=CallStatus.PLACED,
+            provider_call_id=f"call_{name}",
+            lead=lead,
+            counterpart=number,
+            agent=agent,
+            direction=Direction.INBOUND,
+        )
+        tell_whole_call(call.provider_call_id, call_uuid=str(call.pk), direction="inbound", custom=said[name])
+    apply()
+    promise = CallBack.objects.get()
+    assert (promise.state, promise.note) == ("dropped", "do not call")
+    lead.refresh_from_db()
+    assert (lead.next_action, lead.next_action_at) == ("", None)
+    assert DoNotCall.objects.get().number == number

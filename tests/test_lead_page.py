@@ -194,6 +194,17 @@ def test_a_call_back_in_the_past_is_refused(sign_in: SignIn, sales: User) -> Non
     assert not CallBack.objects.exists()
 
 
+def test_nobody_is_promised_a_call_who_is_never_to_be_called(sign_in: SignIn, sales: User) -> None:
+    agent = make_agent()
+    lead = make_lead("+14155550101", time_zone="Asia/Tokyo")
+    make_opt_out("+14155550101")
+    day = (timezone.now() + timedelta(days=2)).date()
+    posted = {"number": "+14155550101", "when": f"{day}T10:00", "agent": agent.pk}
+    page = sign_in(sales).post(f"/admin/calls/lead/{lead.pk}/call-back/", posted).content.decode()
+    assert "is on the do-not-call list: nobody may call there." in page
+    assert not CallBack.objects.exists()
+
+
 def test_a_call_that_waits_is_told_with_what_it_waits_for(sign_in: SignIn, sales: User) -> None:
     lead = make_lead("+14155550101", owner=sales)
     make_call(

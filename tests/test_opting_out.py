@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 
 import pytest
 from django.contrib.auth.models import User
-from django.db import connection
+from django.db import connection, transaction
 from django.utils import timezone
 
 from calls import dialer, eligibility
@@ -131,3 +131,45 @@ def test_no_permit_is_later_than_the_commit_that_forbids_it(what: str) -> None:
         else:
             assert call.sent_at is None
     assert won < 40
+
+
+@pytest.mark.postgresql
+@pytest.mark.django_db(transaction=True)
+def test_an_opt_out_waits_for_a_promise_that_becomes_a_call_and_holds_nothing_it_needs() -> None:
+    """A promise is locked before the call that it takes over: else each would wait for the other."""
+    waiting = factories.make_call(status=CallStatus.QUEUED, counterpart=NUMBER)
+    later = timezone.now() + timedelta(minutes=3)
+    promise = dialer.promise(waiting.lead, number=NUMBER, at=later, agent=waiting.agent, now=timezone.now())
+
+    def never() -> None:
+        try:
+            eligibility.opt_out(NUMBER, reason="asked", source="staff", now=timezone.now())
+        finally:
+            connection.close()
+
+    thread = threading.Thread(target=never)
+    with transaction.atomic():
+        CallBack.objects.select_for_update().get(pk=promise.pk)
+        thread.start()
+        _until_somebody_waits()
+        Call.objects.select_for_update(of=("self",), nowait=True).get(pk=waiting.pk)
+    thread.join(10)
+    waiting.refresh_from_db(), promise.refresh_from_db()
+    assert (waiting.outcome, promise.state) == ("canceled", "dropped")
+
+
+def _until_somebody_waits() -> None:
+    waiting = (
+        "SELECT count(*) FROM pg_stat_activity"
+        " WHERE datname = current_database() AND wait_event_type = 'Lock'"
+    )
+    until = time.monotonic() + 10
+    while time.monotonic() < until:
+        with connection.cursor() as cursor:
+            # Within one transaction it is told the same for ever.
+            cursor.execute("SELECT pg_stat_clear_snapshot()")
+            cursor.execute(waiting)
+            if cursor.fetchone()[0]:
+                return
+        time.sleep(0.02)
+    raise AssertionError("nobody waits for a lock")

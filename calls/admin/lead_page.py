@@ -93,6 +93,15 @@ class CallBackForm(forms.Form):
         agent: Any = self.fields["agent"]
         agent.queryset = Agent.objects.callable_now()
 
+    def clean_number(self) -> str:
+        number: str = self.cleaned_data["number"]
+        if DoNotCall.objects.in_force().filter(number=number).exists():
+            raise forms.ValidationError(
+                _("%(number)s is on the do-not-call list: nobody may call there.")
+                % {"number": phone.pretty(number)}
+            )
+        return number
+
     def clean_when(self) -> datetime:
         # Read as a wall clock, whatever zone the page itself is shown in.
         clock: datetime = self.cleaned_data["when"].replace(tzinfo=None)

@@ -4,14 +4,25 @@ them: what a person is to do."""
 from __future__ import annotations
 
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from django.db import IntegrityError, transaction
 from django.utils.translation import gettext as _
 
 from agents.models import Agent
 from calls.dialer.ask import PROMISE_LASTS, BadRequest, NotAllowed, OnThePhone, ask
-from calls.models import Call, CallBack, CallBackKind, CallStatus, Lead, NextAction, Priority, Via
+from calls.eligibility.do_not_call import DROPPED
+from calls.models import (
+    Call,
+    CallBack,
+    CallBackKind,
+    CallStatus,
+    DoNotCall,
+    Lead,
+    NextAction,
+    Priority,
+    Via,
+)
 from calls.models.callback import CallBackState
 from calls.models.clock import skips_locked_rows
 
@@ -32,18 +43,24 @@ def promise(
     call: Call | None = None,
     note: str = "",
 ) -> CallBack:
-    """Write down that we call `number` back at `at`. One call promises once, however often read."""
-    values = {
+    """Write down that we call `number` back at `at`. One call promises once, however often read.
+
+    Where the number is never to be called it is dropped at once: the same rows whichever was heard first.
+    """
+    values: dict[str, Any] = {
         "lead": lead,
         "number": number,
         "due_at": at,
         "agent": agent,
         "promised_by_id": by.pk if by else None,
+        "note": note[:300],
     }
+    if DoNotCall.objects.in_force().filter(number=number).exists():
+        values |= DROPPED
     if call is not None:
-        made, _new = CallBack.objects.get_or_create(promised_in=call, defaults={**values, "note": note[:300]})
+        made, _new = CallBack.objects.get_or_create(promised_in=call, defaults=values)
     else:
-        made = CallBack.objects.create(**values, note=note[:300])
+        made = CallBack.objects.create(**values)
     if lead is not None and made.state == CallBackState.OPEN:
         Lead.objects.filter(pk=lead.pk).update(next_action=NextAction.CALL_BACK, next_action_at=made.due_at)
     return made

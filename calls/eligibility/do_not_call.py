@@ -16,6 +16,8 @@ from calls.models.lead import NextAction
 if TYPE_CHECKING:
     from django.contrib.auth.models import User
 
+DROPPED: dict[str, str] = {"state": CallBackState.DROPPED, "note": "do not call"}
+"""As columns: what becomes of a promise to call back."""
 MARKED = (CallStatus.DIALING, CallStatus.UNCONFIRMED, CallStatus.PLACED, CallStatus.RINGING)
 
 
@@ -44,6 +46,11 @@ def opt_out(
     this lock, or waits for it and then sees the mark and the entry. Calls in conversation go on.
     """
     with transaction.atomic():
+        promises = CallBack.objects.filter(
+            number=number, state__in=[CallBackState.OPEN, CallBackState.QUEUED]
+        )
+        # Before the calls: whoever makes a call of a promise locks them in this order.
+        list(promises.order_by("pk").select_for_update(of=("self",)).values_list("pk"))
         open_calls = list(
             Call.objects.select_for_update(of=("self",))
             .filter(counterpart=number, direction=Direction.OUTBOUND)
@@ -80,9 +87,7 @@ def opt_out(
             **why,
         )
         Call.objects.filter(pk__in=[each.pk for each in marked], cancel_requested_at=None).update(**why)
-        CallBack.objects.filter(number=number, state__in=[CallBackState.OPEN, CallBackState.QUEUED]).update(
-            state=CallBackState.DROPPED, note="do not call"
-        )
+        promises.update(**DROPPED)
         if lead is not None:
             Lead.objects.filter(pk=lead.pk).update(next_action=NextAction.NONE, next_action_at=None)
     return OptOut(entry, canceled, marked)
