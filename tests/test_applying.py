@@ -315,6 +315,29 @@ def test_one_event_that_fails_does_not_stop_the_others(apply: Apply, monkeypatch
     assert poisoned.status == CallStatus.IN_PROGRESS
 
 
+@pytest.mark.postgresql
+def test_an_event_of_which_not_even_its_name_can_be_kept_does_not_stop_the_others(
+    postgresql: None, apply: Apply, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is due first: were it to fail where failures are written down, nothing behind it would be read."""
+    fine = factories.make_call(status=CallStatus.PLACED, provider_call_id="call_2")
+    tell("call_started", "call_1", start_timestamp=START)
+    tell("call_started", "call_2", call_uuid=str(fine.pk), start_timestamp=START)
+    real = applying.read_facts
+
+    def read_facts(event: WebhookEvent, provider: Any) -> Any:
+        name, kind, facts = real(event, provider)
+        return (name, kind, facts) if b"call_2" in bytes(event.body) else (f"{name}\x00", kind, facts)
+
+    monkeypatch.setattr(applying, "read_facts", read_facts)
+    apply()
+    fine.refresh_from_db()
+    assert fine.status == CallStatus.IN_PROGRESS
+    broken = WebhookEvent.objects.get(state="failing")
+    assert (broken.name, broken.tries) == ("call_started\\x00", 1)
+    assert "DataError" in broken.problem
+
+
 def test_an_inbound_call_to_one_of_our_numbers_makes_its_row_and_finds_the_person(apply: Apply) -> None:
     ours = factories.make_number()
     lead = factories.make_lead("+14155550131")

@@ -66,6 +66,14 @@ class TestTheDoor:
         assert states == {("document", EventState.IGNORED), ("", EventState.UNREADABLE)}
         assert reachability.gather(now=timezone.now()).verified == 0
 
+    def test_text_that_no_database_can_hold_is_read_without_it(self, client: Client) -> None:
+        told = {**RINGS, "CallStatus": "ring\x00ing", "CallbackSource": "call-progress-events"}
+        assert post(client, "/webhook/twilio/status", told).status_code == 204
+        while apply_next(now=timezone.now()):
+            pass
+        event = WebhookEvent.objects.get()
+        assert (event.name, event.state) == ("progress ring\ufffding", EventState.IGNORED)
+
     def test_a_question_is_answered_in_twiml_even_when_nobody_knows_the_answer(
         self, client: Client, monkeypatch: pytest.MonkeyPatch
     ) -> None:

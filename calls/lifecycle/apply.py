@@ -117,16 +117,20 @@ def apply_next(*, now: datetime, only: Collection[int] | None = None) -> bool:
         event = _locked(due).first()
         if event is None:
             return False
-        its_call, applied_before = event.call_id, event.applied_at
+        its_call, applied_before, tries = event.call_id, event.applied_at, event.tries
         try:
             with transaction.atomic():
                 _apply([event], waits=True, now=now)
+                _keep([event], now=now)
         except Exception:
             log.exception("event could not be applied", row=event.pk)
-            event.problem, event.state = _storable(traceback.format_exc()), EventState.FAILING
+            event.problem, event.state = _storable(traceback.format_exc())[-8000:], EventState.FAILING
             # A call that was made for this event was rolled back with it, and so was what it said.
-            event.call_id, event.applied_at = its_call, applied_before
-        _keep([event], now=now)
+            event.call_id, event.applied_at, event.tries = its_call, applied_before, tries
+            # These may be the very text that cannot be kept.
+            event.name = _storable(event.name)[:60]
+            event.provider_call_id = _storable(event.provider_call_id)[:120]
+            _keep([event], now=now)
     return True
 
 
@@ -143,8 +147,8 @@ def _keep(events: Sequence[WebhookEvent], *, now: datetime) -> None:
 
 
 def _storable(text: str) -> str:
-    """The end of a traceback without what no database can hold: it may quote what a stranger sent."""
-    return text[-8000:].encode("utf-8", "backslashreplace").decode().replace("\x00", "\\x00")
+    """Without what no database can hold: a traceback, too, may quote what a stranger sent."""
+    return text.encode("utf-8", "backslashreplace").decode().replace("\x00", "\\x00")
 
 
 def apply_again(provider_call_id: str) -> None:

@@ -84,11 +84,13 @@ class Callback:
 
 
 def read_callback(body: bytes) -> Callback:
-    """Raises Unreadable."""
+    """NUL, which no database can hold as text, is replaced. Raises Unreadable."""
     try:
         form = read_form(body)
     except ValueError as error:
         raise Unreadable("This is no form.") from error
+    for name, values in form.items():
+        form[name] = [value.replace("\x00", "\ufffd") for value in values]
     if not form.first("CallSid") and not form.first("ConferenceSid") and not form.first("RecordingSid"):
         raise Unreadable("This names no call, conference or recording.")
     return _of(form)
