@@ -17,13 +17,14 @@ from django.core.management import call_command
 from django.test import Client
 from django.utils import timezone
 
+from agents.providers.base import Report
 from calls.lifecycle import apply as applying
 from calls.lifecycle import fold
 from calls.lifecycle.apply import read_again
-from calls.lifecycle.facts import _store, store_webhook
+from calls.lifecycle.facts import _store, store_lookup, store_webhook
 from calls.models import Call, CallStatus, Transcript, WebhookEvent
 from tests import factories
-from tests.far_end import theirs
+from tests.far_end import FarEnd, theirs
 from tests.inbox import apply_pending
 from tests.test_applying import END, START, tell, tell_whole_call
 
@@ -269,6 +270,25 @@ def test_rederive_tells_what_differs_ends_with_one_and_mends_it() -> None:
     call.refresh_from_db()
     assert (call.cost_micros, call.outcome, call.transcript.text[:6]) == (125_000, "connected", "Agent:")
     assert rederive("--check")[0] == 0
+
+
+def test_of_two_look_ups_that_differ_the_one_seen_last_counts_also_when_it_was_seen_before() -> None:
+    call = factories.make_call(status=CallStatus.PLACED, provider_call_id="call_1")
+    provider = FarEnd().provider()
+
+    def look(cents: float, seconds: int) -> None:
+        ended = {"start_timestamp": START, "end_timestamp": END, "disconnection_reason": "user_hangup"}
+        body = json.dumps(theirs("call_1", **ended, call_cost={"combined_cost": cents})).encode()
+        now = timezone.now() + timedelta(seconds=seconds)
+        store_lookup(Report(body=body, facts=provider.read_call(body)), now=now)
+        apply_at(now)
+
+    for seconds, cents in enumerate([12, 15, 12, 12]):
+        look(cents, seconds)
+        call.refresh_from_db()
+        assert call.cost_micros == cents * 10_000
+        assert rederive("--check")[0] == 0
+    assert WebhookEvent.objects.count() == 2
 
 
 def facts_of_a_call(call: Call, provider_id: str, luck: random.Random) -> list[tuple[str, bytes]]:

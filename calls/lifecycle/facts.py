@@ -6,10 +6,12 @@ import hashlib
 from datetime import datetime
 from uuid import UUID
 
+from django.db.models import Exists, OuterRef
+
 from agents.providers.base import Report
 from calls.lifecycle import inbox
 from calls.models import WebhookEvent
-from calls.models.webhook_event import EventSource
+from calls.models.webhook_event import EventSource, EventState
 
 
 def event_key(source: str, contract: str, body: bytes) -> str:
@@ -89,6 +91,18 @@ def _store(
     )
     inbox.write(event)
     if source == EventSource.LOOKUP:
-        # The same answer again is the newest answer again: of two look-ups that differ the later counts.
-        WebhookEvent.objects.filter(key=event.key, received_at__lt=now).update(received_at=now)
+        _is_the_newest(event.key, provider_call_id, now=now)
     return event.key
+
+
+def _is_the_newest(key: str, provider_call_id: str, *, now: datetime) -> None:
+    """The same answer again is the newest answer again: of two look-ups that differ the later counts. Where
+    another came between, it is read again, for the row has what that one said.
+    """
+    mine = WebhookEvent.objects.filter(key=key, received_at__lt=now)
+    others = WebhookEvent.objects.filter(provider_call_id=provider_call_id, source=EventSource.LOOKUP)
+    since = others.filter(received_at__gt=OuterRef("received_at"))
+    mine.filter(Exists(since), applied_at__isnull=False).update(
+        received_at=now, state=EventState.PENDING, next_try_at=now
+    )
+    mine.update(received_at=now)
