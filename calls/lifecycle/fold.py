@@ -149,6 +149,8 @@ def _leads_to(call: Call) -> tuple[str, str, str]:
 def told(call: Call, derived: Derived) -> dict[str, Any]:
     """The columns that follow from the facts alone, whenever they are folded."""
     columns = dict(derived.columns)
+    # What our own request was answered stays where no event has such a word.
+    columns["provider_status"] = columns["provider_status"] or call.provider_status
     asked = call.cancel_requested_at or call.hang_up_at
     if columns.get("outcome") == Outcome.NO_ANSWER and derived.stopped and asked:
         columns |= {"outcome": Outcome.CANCELED, "outcome_evidence": _("We hung up before anybody answered.")}
