@@ -19,7 +19,7 @@ from calls.models import Call, CallStatus, CallStep, Judgement, Lead, StepKind
 from tests import factories
 from tests.far_end import FarEnd, theirs
 from tests.inbox import apply_pending
-from tests.test_applying import tell, tell_whole_call
+from tests.test_applying import END, START, tell, tell_whole_call
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("around_the_clock")]
 PAGE = "/admin/needs-a-look/"
@@ -131,6 +131,21 @@ def test_later_news_correct_the_outcome_after_a_person_decided(
     apply_pending(now=timezone.now() + timedelta(seconds=1))
     unknown.refresh_from_db()
     assert (unknown.status, unknown.outcome, unknown.provider_call_id) == ("ended", "connected", "call_9")
+
+
+def test_what_turns_out_to_be_on_after_a_person_decided_is_looked_up_until_its_end(
+    unknown: Call, sales: User, sign_in: SignIn
+) -> None:
+    decide(sign_in(sales), unknown, "not_called")
+    tell("call_started", "call_9", call_uuid=str(unknown.pk), start_timestamp=START, call_status="ongoing")
+    apply_pending(now=timezone.now() + timedelta(seconds=1))
+    times = {"start_timestamp": START, "end_timestamp": END, "duration_ms": END - START}
+    ended = theirs("call_9", **times, call_status="ended", disconnection_reason="agent_hangup")
+    later = timezone.now() + timedelta(minutes=5)
+    assert look_for_analysis(FarEnd(listed=[ended]).provider(), now=later)
+    apply_pending(now=later)
+    unknown.refresh_from_db()
+    assert (unknown.status, unknown.outcome, unknown.duration_ms) == ("ended", "connected", END - START)
 
 
 def test_it_goes_on_being_looked_up_for_a_day_and_each_look_is_told(unknown: Call) -> None:

@@ -183,7 +183,8 @@ def _position(call: Call, derived: Derived, *, now: datetime) -> dict[str, Any]:
     fields["slot_until"] = None
     if derived.stage < Stage.ENDED:
         # Ended as unknown or cancelled, and yet it is on: the outcome waits for its end.
-        fields |= {"next_look_at": now + schedule.quiet_after(0), "ended_at": call.ended_at or now}
+        fields |= {"final": False, "next_look_at": now + schedule.quiet_after(0)}
+        fields["ended_at"] = call.ended_at or now
         return fields
     fields["ended_at"] = derived.columns["ended_at"] or call.ended_at or now
     if derived.stage == Stage.ANALYSED:
