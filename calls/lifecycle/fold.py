@@ -97,11 +97,12 @@ def fold(
         update_fields=["turns", "text"],
     )
     search.index_transcripts([(call.pk, changed.text) for call, changed in said])
+    recording_copies.want_copies([call for call, _changed in folded], now=now)
+    dispositions.follow_through([call for call, changed in folded if changed.has_news], now=now)
+    # Last, since it may lock the stops: a permit locks its call, which an opt-out waits for, before them.
     for call, changed in folded:
         if changed.has_news and changed.was_open:
             refusals.ended(call)
-    recording_copies.want_copies([call for call, _changed in folded], now=now)
-    dispositions.follow_through([call for call, changed in folded if changed.has_news], now=now)
 
 
 @dataclass(frozen=True, slots=True)
