@@ -229,6 +229,15 @@ def test_a_call_on_the_line_can_be_hung_up(desk: Client) -> None:
     assert call.hang_up_at is not None
 
 
+def test_what_was_cancelled_says_whether_it_is_hung_up(desk: Client, settings: Any) -> None:
+    cancelled = {"cancel_requested_at": timezone.now()}
+    ringing, talking = make_call("placed", **cancelled), make_call("in_progress", **cancelled)
+    assert "hung up as soon as it can be" in page(desk, ringing)
+    assert "the conversation goes on" in page(desk, talking)
+    settings.RETELL_CONTRACT = "article"
+    assert "it had gone out already" in page(desk, ringing)
+
+
 def test_hanging_up_stands_before_the_end_it_brought(desk: Client) -> None:
     call = make_call("ended", disconnection_reason="manual_stopped")
     assert call.ended_at is not None

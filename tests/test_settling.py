@@ -7,8 +7,10 @@ from datetime import timedelta
 import httpx
 import pytest
 from django.conf import LazySettings
+from django.contrib.auth.models import User
 from django.utils import timezone
 
+from calls import dialer
 from calls.dialer.settle import recover_next_claim, settle_next
 from calls.lifecycle.reconcile import hang_up_marked, look_at_quiet, look_for_analysis
 from calls.models import Call, CallStatus, Transcript, WebhookEvent
@@ -167,6 +169,21 @@ def test_a_call_cancelled_while_it_rings_is_hung_up() -> None:
     assert hang_up_marked(far.provider(), now=timezone.now())
     assert far.asked == ["POST /v2/stop-call/call_9"]
     assert hang_up_marked(far.provider(), now=timezone.now()) is False
+
+
+def test_who_was_cancelled_and_answers_before_the_phone_company_obeyed_is_not_cut_off(sales: User) -> None:
+    call = factories.make_call(status=CallStatus.PLACED, provider_call_id="call_9")
+    assert dialer.cancel(call, reason="wrong list", now=timezone.now())
+    now, far = timezone.now(), FarEnd()
+    assert hang_up_marked(far.provider(), now=now)
+    again = now + timedelta(seconds=6)
+    assert hang_up_marked(far.provider(), now=again)
+    Call.objects.filter(pk=call.pk).update(status=CallStatus.IN_PROGRESS)
+    assert hang_up_marked(far.provider(), now=again + timedelta(seconds=6)) is False
+    # Unless a person asks for exactly that.
+    assert dialer.hang_up(call, by=sales, now=again)
+    assert hang_up_marked(far.provider(), now=again)
+    assert far.asked == ["POST /v2/stop-call/call_9"] * 3
 
 
 def test_a_cancelled_call_in_conversation_goes_on() -> None:

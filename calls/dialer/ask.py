@@ -433,5 +433,9 @@ def hang_up(call: Call, *, by: User | None, now: datetime) -> bool:
     return bool(
         Call.objects.filter(
             pk=call.pk, status__in=[CallStatus.PLACED, CallStatus.RINGING, CallStatus.IN_PROGRESS]
-        ).update(hang_up_at=now, cancel_reason=f"hung up by {by.get_username() if by else 'another system'}")
+        ).update(
+            hang_up_at=now,
+            cancel_requested_at=None,
+            cancel_reason=f"hung up by {by.get_username() if by else 'another system'}",
+        )
     )

@@ -188,16 +188,17 @@ def _lost(call: Call, why: str) -> None:
 def hang_up_marked(provider: Provider, *, now: datetime) -> bool:
     """Hang up one call: asked for by a person, or cancelled and not answered yet. True: maybe more.
 
-    Calls in conversation are hung up only when a person asked for exactly that.
+    Calls in conversation are hung up only when a person asked for exactly that, which takes the mark of the
+    cancelling away: who was cancelled and answers before the phone company has obeyed is not cut off.
     """
     if Ability.HANG_UP not in provider.abilities:
         return False
-    marked = Q(hang_up_at__isnull=False, hang_up_at__lte=now, status__in=ON) | Q(
-        cancel_requested_at__isnull=False,
-        hang_up_at__isnull=True,
-        status__in=[CallStatus.PLACED, CallStatus.RINGING],
+    asked_for = Q(cancel_requested_at__isnull=True, hang_up_at__isnull=False, status__in=ON)
+    cancelled = Q(cancel_requested_at__isnull=False, status__in=[CallStatus.PLACED, CallStatus.RINGING])
+    due = Q(hang_up_at__isnull=True) | Q(hang_up_at__lte=now)
+    ringing = Call.objects.filter(asked_for | cancelled, due, provider=provider.name).exclude(
+        provider_call_id=""
     )
-    ringing = Call.objects.filter(marked, provider=provider.name).exclude(provider_call_id="")
     if not ringing.exists():
         return False
     with transaction.atomic():
