@@ -13,9 +13,10 @@ from django.test import Client
 from django.utils import timezone
 
 from agents.models import Agent, PhoneNumber
+from agents.providers.base import NotOffered
 from agents.readiness import blocking, checks_of
 from calls import dialer
-from calls.models import CallStatus
+from calls.models import CallStatus, Stop
 from tests import factories
 from tests.api_client import Api, problem
 
@@ -188,3 +189,25 @@ class TestWhatCannotBeDone:
         page = desk.get("/admin/calling/").content.decode()
         assert "Hang up?" not in page
         assert "cannot be told to hang up" in page
+        with pytest.raises(NotOffered):
+            dialer.hang_up_left(Stop.objects.get(), by=manager, now=timezone.now())
+
+    def test_a_stop_hangs_up_what_people_call_from_their_telephones(
+        self, desk: Client, manager: User
+    ) -> None:
+        """Twilio carries those, whatever this contract can do."""
+        ours = factories.make_call(status=CallStatus.IN_PROGRESS, provider_call_id="call_1")
+        theirs = factories.make_call(
+            status=CallStatus.IN_PROGRESS, provider="twilio", desk_number="+14155550190", agent=None
+        )
+        made = dialer.stop(by=manager, reason="Enough.", now=timezone.now())
+        page = desk.get("/admin/calling/").content.decode()
+        assert "2 on the phone" in page
+        assert "Hang up?" in page
+        assert "cannot be told to hang up" in page
+        told = desk.post("/admin/calling/hang-up/", {"stop": made.pk}, follow=True).content.decode()
+        assert "1 call is being hung up." in told
+        assert "Of these 1 being hung up." in told
+        assert "They are being hung up." not in told
+        ours.refresh_from_db(), theirs.refresh_from_db()
+        assert (ours.hang_up_at, theirs.hang_up_at is not None) == (None, True)

@@ -59,6 +59,11 @@ def carriers(usual: Provider) -> list[Provider]:
     return [usual, *beside]
 
 
+def who_can(ability: Ability) -> list[str]:
+    """The `provider` columns of calls of which that can be asked."""
+    return [name for name in (*PROVIDERS, *BESIDE) if can(ability, name=name)]
+
+
 def provider_class(name: str = "") -> type[Provider]:
     """Of the contract in force, or of one that stands beside it by this name."""
     path = BESIDE[name] if name in BESIDE else CONTRACTS[settings.RETELL_CONTRACT]

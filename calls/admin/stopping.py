@@ -43,7 +43,7 @@ class Shown:
     sentence: str
     may_hang_up: bool
     why_not: str
-    """Why nobody can hang up, where the phone company cannot be told to."""
+    """Why some of it cannot be hung up, where the phone company cannot be told to."""
 
 
 def may_stop(person: User | AnonymousUser) -> bool:
@@ -79,9 +79,9 @@ def page(request: HttpRequest) -> HttpResponse:
 
 def shown(stop: Stop, person: User | AnonymousUser) -> Shown:
     left = dialer.left(stop)
-    possible = can(Ability.HANG_UP)
-    why_not = "" if possible else str(WHY_NOT[Ability.HANG_UP])
-    return Shown(stop, left, said(left), possible and person.has_perm("calls.hang_up_call"), why_not)
+    may = bool(left.can_be_hung_up) and person.has_perm("calls.hang_up_call")
+    why_not = "" if can(Ability.HANG_UP) else str(WHY_NOT[Ability.HANG_UP])
+    return Shown(stop, left, said(left), may, why_not if left.can_be_hung_up < left.total else "")
 
 
 def said(left: Left) -> str:

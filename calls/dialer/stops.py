@@ -21,7 +21,7 @@ from django.utils.translation import gettext as _
 from agents.models import Agent
 from agents.providers.abilities import Ability
 from agents.providers.base import NotOffered
-from agents.providers.registry import can
+from agents.providers.registry import can, who_can
 from calls.models import Call, CallStatus, Gate, LeadList
 from calls.models.clock import database_now
 from calls.models.gate import GateKind
@@ -87,6 +87,8 @@ class Left:
     """Sent, and nobody knows yet whether it rings."""
     hanging_up: int
     """Of all these, how many are being hung up."""
+    can_be_hung_up: int
+    """Of all these, how many the phone company can be told to hang up."""
 
     @property
     def total(self) -> int:
@@ -223,34 +225,35 @@ def still_running(stop: Stop) -> QuerySet[Call]:
 
 
 def left(stop: Stop) -> Left:
-    counts = {"on": 0, "placed": 0, "checking": 0, "hanging": 0}
-    for status, hang_up_at, cancelled_at in still_running(stop).values_list(
-        "status", "hang_up_at", "cancel_requested_at"
+    counts = {"on": 0, "placed": 0, "checking": 0, "hanging": 0, "able": 0}
+    carriers = who_can(Ability.HANG_UP)
+    for status, hang_up_at, cancelled_at, carrier in still_running(stop).values_list(
+        "status", "hang_up_at", "cancel_requested_at", "provider"
     ):
-        kind = KIND_OF_LEFT.get(status, "placed")
-        counts[kind] += 1
-        asked = bool(hang_up_at or (cancelled_at and status != CallStatus.IN_PROGRESS))
-        counts["hanging"] += asked and can(Ability.HANG_UP)
-    return Left(counts["on"], counts["placed"], counts["checking"], counts["hanging"])
+        counts[KIND_OF_LEFT.get(status, "placed")] += 1
+        if carrier in carriers:
+            counts["able"] += 1
+            counts["hanging"] += bool(status != CallStatus.IN_PROGRESS if cancelled_at else hang_up_at)
+    return Left(counts["on"], counts["placed"], counts["checking"], counts["hanging"], counts["able"])
 
 
 def hang_up_left(stop: Stop, *, by: User | None, now: datetime) -> int:
     """End what the stop left running: a dialer tells the phone company within two seconds. How many.
 
     What was sent and not yet answered for is marked, and hung up as soon as it is known to ring. Raises
-    NotOffered.
+    NotOffered where nothing that runs can be hung up.
     """
-    if not can(Ability.HANG_UP):
+    running = still_running(stop).filter(provider__in=who_can(Ability.HANG_UP))
+    if not can(Ability.HANG_UP) and not running.exists():
         raise NotOffered(Ability.HANG_UP)
     who = by.get_username() if by else _("another system")
     why = _("hung up by %(who)s after a stop") % {"who": who}
-    running = still_running(stop)
     known = Q(status__in=[*ON, CallStatus.IN_PROGRESS])
-    on = running.filter(known, hang_up_at__isnull=True)
+    on = running.filter(known).exclude(hang_up_at__isnull=False, cancel_requested_at__isnull=True)
     count = (
         Call.objects.filter(pk__in=list(on.values_list("pk", flat=True)))
         .filter(known)
-        .update(hang_up_at=now, cancel_reason=why)
+        .update(hang_up_at=now, cancel_requested_at=None, cancel_reason=why)
     )
     unanswered = Q(status__in=[CallStatus.DIALING, CallStatus.UNCONFIRMED], cancel_requested_at__isnull=True)
     marked = Call.objects.filter(pk__in=list(running.filter(unanswered).values_list("pk", flat=True)))
