@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from django.conf import LazySettings
 from django.contrib.auth.models import User
+from django.db import connection
 from django.test import Client
 from django.utils import timezone
 
@@ -16,6 +17,7 @@ from agents.sandbox.phone_call import PhoneCall
 from agents.sandbox.server import Sandbox
 from calls import steering
 from calls.models import Call, CallStatus, Steering
+from calls.models.access import IdempotentRequest
 from tests.api_client import CALLS, Api, problem
 from tests.factories import make_call
 from tests.webhook_receiver import eventually
@@ -108,6 +110,22 @@ def test_over_rest_it_is_said_and_who_said_it_is_known(
     assert f"{api.key} put “old” back as it was" in shown
 
 
+def test_sent_again_under_its_idempotency_key_it_is_not_said_again(on: tuple[Sandbox, Call]) -> None:
+    sandbox, call = on
+    api, body, key = Api(), {"context": "Offer ten per cent."}, {"Idempotency-Key": "word-1"}
+    path = f"{CALLS}{call.pk}/steer/"
+    first, again = api.post(path, body, **key), api.post(path, body, **key)
+    assert (first.status_code, again.status_code) == (200, 200)
+    assert "Idempotent-Replayed" not in first
+    assert (again["Idempotent-Replayed"], again.json()["id"]) == ("true", str(call.pk))
+    assert at_the_phone_company(sandbox)["injected"] == ["Offer ten per cent."]
+    problem(api.post(path, {"context": "Another."}, **key), 409, "idempotency_key_reused")
+    other = make_call("in_progress", provider_call_id="call_2")
+    problem(api.post(f"{CALLS}{other.pk}/steer/", body, **key), 409, "idempotency_key_reused")
+    assert api.post(path, body, **{"Idempotency-Key": "word-2"}).status_code == 200
+    assert at_the_phone_company(sandbox)["injected"] == ["Offer ten per cent."] * 2
+
+
 def test_a_refusal_is_on_the_timeline_and_what_was_typed_is_not_lost(
     on: tuple[Sandbox, Call], manager: User, client: Client
 ) -> None:
@@ -133,6 +151,34 @@ def test_without_an_answer_nobody_knows_whether_it_was_said(settings: LazySettin
     told = problem(Api().post(f"{CALLS}{call.pk}/steer/", {"context": "x"}), 409, "unclear")
     assert told["detail"] == "No clear answer came."
     assert Steering.objects.get().problem == "No clear answer came."
+    api, key = Api(), {"Idempotency-Key": "word-1"}
+    for _time in range(2):
+        problem(api.post(f"{CALLS}{call.pk}/steer/", {"context": "x"}, **key), 409, "unclear")
+    assert Steering.objects.count() == 2
+
+
+@pytest.mark.django_db(transaction=True)
+def test_what_broke_off_while_it_was_said_is_not_said_again(monkeypatch: Any) -> None:
+    said: list[bool] = []
+
+    def breaks_off(*_: Any, **__: Any) -> None:
+        said.append(connection.in_atomic_block)
+        raise RuntimeError("the process is killed")
+
+    monkeypatch.setattr("agents.providers.retell.RetellProvider.steer", breaks_off)
+    call = make_call("in_progress", provider_call_id="call_1")
+    api, path, key = Api(), f"{CALLS}{call.pk}/steer/", {"Idempotency-Key": "word-1"}
+    api.client.raise_request_exception = False
+    assert api.post(path, {"context": "x"}, **key).status_code == 500
+    problem(api.post(path, {"context": "x"}, **key), 409, "unclear")
+    assert said == [False]
+
+
+def test_where_nothing_was_said_the_idempotency_key_is_free_again() -> None:
+    call = make_call("queued")
+    api, key = Api(), {"Idempotency-Key": "word-1"}
+    problem(api.post(f"{CALLS}{call.pk}/steer/", {"context": "x"}, **key), 409, "not_on")
+    assert not IdempotentRequest.objects.exists()
 
 
 @pytest.mark.parametrize("status", [each for each in CallStatus.values if each != CallStatus.IN_PROGRESS])

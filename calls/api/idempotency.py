@@ -11,7 +11,7 @@ from typing import Any
 from django.db import IntegrityError, transaction
 from django.utils.translation import gettext as _
 from drf_spectacular.utils import OpenApiParameter
-from rest_framework.exceptions import ValidationError
+from rest_framework.exceptions import APIException, ValidationError
 from rest_framework.request import Request
 
 from calls.api.problems import Conflict
@@ -57,27 +57,70 @@ def once(api_key: ApiKey, key: str, body: Any, act: Callable[[], Answer]) -> Ans
     waits at the unique constraint for the first to commit and then answers the same; of a first that
     died, nothing is left, and the second acts. Raises Conflict when the body is another one.
     """
-    digest = hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest()
     known = _known(api_key, key)
     if known is None:
         try:
             with transaction.atomic():
-                row = IdempotentRequest.objects.create(
-                    api_key=api_key, key=key, body_digest=digest, status_code=NOT_ANSWERED
-                )
+                row = _begun(api_key, key, body)
                 answer = act()
-                IdempotentRequest.objects.filter(pk=row.pk).update(
-                    status_code=answer.status, call=answer.call, answer=answer.problem
-                )
+                _answered(row, answer)
         except IntegrityError:
             known = _known(api_key, key)
             if known is None:
                 raise
         else:
             return answer
-    if known.body_digest != digest:
+    return _again(known, body)
+
+
+def once_said(api_key: ApiKey, key: str, body: Any, act: Callable[[], Answer]) -> Answer:
+    """As `once`, where `act` says something to somebody far away, while no transaction may be open.
+
+    So the key is kept first. An APIException of `act` means that nothing was said: the key is free again.
+    Of what was begun and has no answer, because it goes on or broke off, nobody knows: Conflict.
+    """
+    known = _known(api_key, key)
+    if known is not None:
+        return _again(known, body)
+    try:
+        row = _begun(api_key, key, body)
+    except IntegrityError:
+        known = _known(api_key, key)
+        if known is None:
+            raise
+        return _again(known, body)
+    try:
+        answer = act()
+    except APIException:
+        row.delete()
+        raise
+    _answered(row, answer)
+    return answer
+
+
+def _begun(api_key: ApiKey, key: str, body: Any) -> IdempotentRequest:
+    with transaction.atomic():
+        return IdempotentRequest.objects.create(
+            api_key=api_key, key=key, body_digest=_digest(body), status_code=NOT_ANSWERED
+        )
+
+
+def _answered(row: IdempotentRequest, answer: Answer) -> None:
+    IdempotentRequest.objects.filter(pk=row.pk).update(
+        status_code=answer.status, call=answer.call, answer=answer.problem
+    )
+
+
+def _again(known: IdempotentRequest, body: Any) -> Answer:
+    if known.body_digest != _digest(body):
         raise Conflict(_("This Idempotency-Key was used for another request."), "idempotency_key_reused")
+    if known.status_code == NOT_ANSWERED:
+        raise Conflict(_("This was begun already, and nobody knows yet what came of it."), "unclear")
     return Answer(known.status_code, known.call, known.answer, replayed=True)
+
+
+def _digest(body: Any) -> str:
+    return hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest()
 
 
 def _known(api_key: ApiKey, key: str) -> IdempotentRequest | None:
