@@ -17,7 +17,6 @@ from django.test import Client
 from django.utils import timezone
 
 from agents.models import Agent
-from agents.providers.base import Accepted
 from agents.providers.registry import get_provider
 from agents.sandbox.article import sign
 from agents.sandbox.seeds import NUMBERS
@@ -26,11 +25,9 @@ from callcenter.demo import home as homes
 from calls import dialer, live
 from calls.dialer import account, adopt
 from calls.dialer.loop import Dialer
-from calls.dialer.place import accepted
 from calls.dialer.settle import settle_next
 from calls.lifecycle.compare import compare_next
 from calls.lifecycle.reconcile import hang_up_marked, look_at_quiet, look_for_analysis
-from calls.lifecycle.rederive import differences
 from calls.models import Call, CallStatus, Heartbeat, LiveTranscript, Outcome, Transcript, WebhookEvent
 from calls.models.gate import Gate, GateKind
 from calls.models.webhook_event import EventState
@@ -309,27 +306,6 @@ def test_an_event_for_a_call_long_ended_changes_nothing(client: Client) -> None:
     assert Call.objects.filter(pk=call.pk).values().get() == before
     assert WebhookEvent.objects.get(provider_call_id="call_old").state == EventState.IGNORED
     assert not LiveTranscript.objects.filter(pk="call_old").exists()
-
-
-@pytest.mark.django_db
-def test_the_status_that_our_request_was_answered_stays_where_no_event_has_one(client: Client) -> None:
-    """Whether the event or the answer was faster."""
-    rows = []
-    for answered_first in (True, False):
-        call = factories.make_call(status=CallStatus.DIALING)
-        call_id = f"call_{answered_first}"
-        answer = Accepted(provider_call_id=call_id, body=b"{}", status="registered")
-        if answered_first:
-            accepted(call.pk, answer)
-        post(client, {"event": "call_started", "call_id": call_id, "metadata": {"call_uuid": str(call.pk)}})
-        apply_pending(now=timezone.now())
-        if not answered_first:
-            accepted(call.pk, answer)
-            apply_pending(now=timezone.now())
-        call.refresh_from_db()
-        assert not differences(call)
-        rows.append((call.status, call.provider_status))
-    assert rows == [(CallStatus.IN_PROGRESS, "registered")] * 2
 
 
 @pytest.mark.django_db

@@ -11,13 +11,15 @@ from io import StringIO
 from typing import Any
 
 import pytest
+from django.conf import LazySettings
 from django.contrib.auth.models import User
 from django.core.cache import cache
 from django.core.management import call_command
 from django.test import Client
 from django.utils import timezone
 
-from agents.providers.base import Report
+from agents.providers.base import Accepted, Report
+from calls.dialer.place import accepted
 from calls.lifecycle import apply as applying
 from calls.lifecycle import fold
 from calls.lifecycle.apply import read_again
@@ -289,6 +291,27 @@ def test_of_two_look_ups_that_differ_the_one_seen_last_counts_also_when_it_was_s
         assert call.cost_micros == cents * 10_000
         assert rederive("--check")[0] == 0
     assert WebhookEvent.objects.count() == 2
+
+
+@pytest.mark.parametrize("answered_first", [True, False])
+def test_the_status_that_our_request_was_answered_stays_where_no_event_has_one(
+    answered_first: bool, settings: LazySettings
+) -> None:
+    """As under the article's contract."""
+    settings.RETELL_CONTRACT = "article"
+    call = factories.make_call(status=CallStatus.DIALING)
+    answer = Accepted(provider_call_id="call_1", body=b"{}", status="registered")
+    told = {"event": "call_started", "call_id": "call_1", "metadata": {"call_uuid": str(call.pk)}}
+    if answered_first:
+        accepted(call.pk, answer)
+    store_webhook(json.dumps(told).encode(), signature="x", contract="article", now=timezone.now())
+    apply_at(soon())
+    if not answered_first:
+        accepted(call.pk, answer)
+        apply_at(soon())
+    call.refresh_from_db()
+    assert (call.status, call.provider_status) == (CallStatus.IN_PROGRESS, "registered")
+    assert rederive("--check")[0] == 0
 
 
 def facts_of_a_call(call: Call, provider_id: str, luck: random.Random) -> list[tuple[str, bytes]]:
