@@ -10,13 +10,14 @@ from django.conf import LazySettings
 from django.contrib.auth.models import User
 from django.utils import timezone
 
+from agents.providers.retell import RetellProvider
 from calls import dialer
 from calls.dialer.settle import recover_next_claim, settle_next
 from calls.lifecycle.reconcile import hang_up_marked, look_at_quiet, look_for_analysis
 from calls.models import Call, CallStatus, Transcript, WebhookEvent
 from calls.models.clock import database_now
 from tests import factories
-from tests.far_end import FarEnd, says, theirs
+from tests.far_end import KEY, FarEnd, says, theirs
 from tests.inbox import apply_pending
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("around_the_clock")]
@@ -192,3 +193,25 @@ def test_a_cancelled_call_in_conversation_goes_on() -> None:
     far = FarEnd()
     assert hang_up_marked(far.provider(), now=timezone.now()) is False
     assert far.asked == []
+
+
+def test_one_call_that_cannot_be_fetched_hides_no_other_from_the_look() -> None:
+    ids = [f"call_{n}" for n in range(3)]
+    for call_id in ids:
+        call = factories.make_call(status=CallStatus.IN_PROGRESS, provider_call_id=call_id)
+        Call.objects.filter(pk=call.pk).update(next_look_at=timezone.now() - timedelta(seconds=1))
+    far = FarEnd(listed=[theirs(i, call_status="ended", disconnection_reason="user_hangup") for i in ids])
+
+    def broken(request: httpx.Request) -> httpx.Response:
+        if request.url.path.endswith("/call_0"):
+            return says(400, "this one cannot be shown")
+        return far(request)
+
+    provider = RetellProvider(
+        base_url="https://api.retell.test", api_key=KEY, transport=httpx.MockTransport(broken)
+    )
+    assert look_at_quiet(provider, now=timezone.now())
+    apply_pending(now=timezone.now())
+    ended = Call.objects.filter(status=CallStatus.ENDED).values_list("provider_call_id", flat=True)
+    assert sorted(ended) == ids[1:]
+    assert Call.objects.get(provider_call_id="call_0").next_look_at is not None

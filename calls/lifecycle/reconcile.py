@@ -7,6 +7,7 @@ what comes back goes through the inbox like anything else.
 from __future__ import annotations
 
 from datetime import datetime, timedelta
+from uuid import UUID
 
 import structlog
 from django.db import transaction
@@ -24,6 +25,8 @@ log = structlog.get_logger(__name__)
 
 ON = (CallStatus.PLACED, CallStatus.RINGING, CallStatus.IN_PROGRESS)
 A_REQUEST = 100
+GIVES_UP_AFTER = 3
+"""Calls of one list that could not be fetched: each may have taken half a minute."""
 LOST_AFTER_LOOKS = 14
 """About an hour of looks that say "no such call": then nobody knows how it ended."""
 
@@ -38,12 +41,15 @@ def look_at_quiet(provider: Provider, *, now: datetime) -> bool:
     known = {call.provider_call_id: call for call in due if call.provider_call_id}
     try:
         reports = provider.fetch_calls(list(known)) if known else []
-        for report in reports:
-            known.pop(report.facts.provider_call_id, None)
-            store_lookup(_whole(provider, report), now=now, contract=provider.contract)
     except ProviderError as error:
         log.warning("look-up failed", calls=len(known), why=str(error))
-        known = {}
+        known, reports = {}, []
+    failures = 0
+    for report in reports:
+        known.pop(report.facts.provider_call_id, None)
+        # One that cannot be fetched must not hide the others; who answers nobody is left alone.
+        if failures < GIVES_UP_AFTER:
+            failures += not _keep(provider, report, now=now)
     nowhere = list(known.values())
     nowhere += [call for call in due if not call.provider_call_id and look(provider, call, now=now) is False]
     for call in nowhere:
@@ -88,21 +94,24 @@ def look(provider: Provider, call: Call, *, now: datetime) -> bool | None:
     if call.desk_number:
         reports = [report for report in reports if not _anothers(report, call)]
     for report in reports:
-        try:
-            store_lookup(_whole(provider, report), now=now, contract=provider.contract, call_uuid=call.pk)
-        except ProviderError as error:
-            # It is there, which is what was asked; all of it comes with the next look.
-            log.warning("look-up failed", call=str(call.pk), why=str(error))
+        _keep(provider, report, now=now, call_uuid=call.pk)
     told = ", ".join(report.facts.provider_call_id for report in reports)
     _step(call, bool(reports), told or _("It has no such call."), now=now)
     return bool(reports)
 
 
-def _whole(provider: Provider, report: Report) -> Report:
-    """Lists leave the transcript out, so what has ended is fetched by itself. Raises ProviderError."""
-    if report.facts.stage < Stage.ENDED:
-        return report
-    return provider.fetch_call(report.facts.provider_call_id)
+def _keep(provider: Provider, report: Report, *, now: datetime, call_uuid: UUID | None = None) -> bool:
+    """Into the inbox. Lists leave the transcript out, so what has ended is fetched by itself. False: that
+    failed; it comes with the next look.
+    """
+    try:
+        if report.facts.stage >= Stage.ENDED:
+            report = provider.fetch_call(report.facts.provider_call_id)
+    except ProviderError as error:
+        log.warning("look-up failed", call=report.facts.provider_call_id, why=str(error))
+        return False
+    store_lookup(report, now=now, contract=provider.contract, call_uuid=call_uuid)
+    return True
 
 
 def _anothers(report: Report, call: Call) -> bool:
