@@ -166,3 +166,20 @@ def test_menus_open_by_keyboard(weeks: list[Agent], manager: User, open_page: Op
     page.get_by_role("button", name="Search leads and pages").focus()
     page.keyboard.press("Enter")
     page.get_by_placeholder("Type to search").wait_for()
+
+
+@pytest.mark.parametrize("look", LOOKS[::2])
+def test_every_share_of_the_heat_map_fits_its_cell(
+    look: dict[str, object], manager: User, open_page: OpenPage
+) -> None:
+    """Whatever hours calls may go out: the widest share in the boldest letters, around the clock."""
+    now = timezone.now()
+    for hour in range(24):
+        for _call in range(20):
+            make_call("ended", now=now, lead=None, local_hour=hour, local_weekday=2)
+    page = open_page(manager, **look)
+    page.goto("/admin/")
+    cells = page.locator(".dash-heat td a")
+    assert cells.all_inner_texts() == ["100 %"] * 24
+    assert cells.evaluate_all("all => all.filter(one => one.scrollWidth > one.clientWidth).length") == 0
+    assert page.evaluate("document.documentElement.scrollWidth") <= page.evaluate("innerWidth")
