@@ -226,6 +226,17 @@ def try_again(call: Call, *, now: datetime) -> bool:
     return bool(failed.update(state=CopyState.WAITING, tries=0, next_try_at=now))
 
 
+def failed() -> int:
+    """How many are not kept here after the last try."""
+    return RecordingCopy.objects.filter(state=CopyState.FAILED).count()
+
+
+def try_all_again(*, now: datetime) -> int:
+    """Such as when a disk has room again. A sweep hands out a few hundred a minute. How many."""
+    again = RecordingCopy.objects.filter(state=CopyState.FAILED)
+    return again.update(state=CopyState.WAITING, tries=0, next_try_at=now)
+
+
 def failure_of(call: Call) -> RecordingCopy | None:
     """Its copy, when the last try failed."""
     return RecordingCopy.objects.filter(call=call, state=CopyState.FAILED).first()

@@ -323,7 +323,16 @@ def test_recordings_that_could_not_be_copied_are_told_to_managers_who_can_try_ag
     assert words not in client.get("/admin/").content.decode()
     assert recording_copies.due(now=timezone.now()) == [failed.pk]
     RecordingCopy.objects.filter(pk=failed.pk).update(state="failed")
+    again = "/admin/calls/call/copy-again/"
+    assert again not in client.get("/admin/calls/call/").content.decode()
+    assert "Try the one recording again" in client.get(look.url).content.decode()
+    assert client.get(again).status_code == 405
+    assert "1 recording is copied again" in client.post(again, follow=True).content.decode()
+    assert set(RecordingCopy.objects.values_list("state", flat=True)) == {"waiting", "kept"}
+    RecordingCopy.objects.filter(pk=failed.pk).update(state="failed")
     client = sign_in(sales)
+    assert again not in client.get(look.url).content.decode()
+    assert client.post(again).status_code == 403
     assert words not in client.get("/admin/").content.decode()
     assert "could not be copied" not in client.get(f"{page}change/").content.decode()
     assert client.post(f"{page}copy-again/").status_code == 403

@@ -19,7 +19,7 @@ from django.utils import timezone
 from django.utils.cache import get_conditional_response
 from django.utils.text import capfirst
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy
+from django.utils.translation import gettext_lazy, ngettext
 from django.views.decorators.http import require_GET, require_POST
 
 from agents import phone
@@ -68,7 +68,9 @@ class CallPageViews(CallSteeringViews):
             )
             return found
 
+        all_again = self.admin_site.admin_view(require_POST(self.copy_all_again))
         return [
+            path("copy-again/", all_again, name="calls_call_copy_all_again"),
             at("live/", require_GET(self.live), "live"),
             at("recording", require_GET(self.recording), "recording"),
             at("copy-again/", require_POST(self.copy_again), "copy_again"),
@@ -164,6 +166,22 @@ class CallPageViews(CallSteeringViews):
         else:
             messages.warning(request, _("It is being copied, or is kept here already."))
         return self._back(call)
+
+    def copy_all_again(self, request: HttpRequest) -> HttpResponse:
+        """From the list of those that failed, which is empty then: back to all calls."""
+        if not request.user.has_perms(["calls.view_call", SEE_EVERYONES]):
+            raise PermissionDenied
+        count = recording_copies.try_all_again(now=timezone.now())
+        messages.success(
+            request,
+            ngettext(
+                "%(count)d recording is copied again in a moment.",
+                "%(count)d recordings are copied again, a few hundred a minute.",
+                count,
+            )
+            % {"count": count},
+        )
+        return redirect("admin:calls_call_changelist")
 
     def set_disposition(self, request: HttpRequest, call_id: UUID) -> HttpResponse:
         call = self.call_or_404(request, call_id, "calls.place_call")

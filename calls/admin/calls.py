@@ -16,7 +16,7 @@ from django.utils.translation import gettext_lazy as _
 from unfold.admin import ModelAdmin
 from unfold.views import ChangeList
 
-from calls import search
+from calls import recording_copies, search
 from calls.admin import call_filters as filters
 from calls.admin.call_page import CallPageViews
 from calls.admin.call_tone import tone
@@ -24,6 +24,8 @@ from calls.admin.formats import money, talk
 from calls.admin.scope import ReadOnlyMixin, VisibleToMixin
 from calls.dialer import look, waiting
 from calls.models import Call, CallStatus, Transcript
+from calls.models.recording import CopyState
+from calls.models.visibility import sees_everything
 
 WIDE_COLUMNS = ("request_body", "analysis", "metadata", "variables", "summary", "recording_url", "refusal")
 
@@ -54,6 +56,10 @@ class CallChangeList(ChangeList):
         self.everyday_filters = [spec for spec in self.filter_specs if type(spec) not in RARE]
         self.rare_filters = [spec for spec in self.filter_specs if type(spec) in RARE]
         self.rare_in_use = any(spec.value() for spec in self.rare_filters)
+        shows_failed = request.GET.get(filters.CopyFilter.parameter_name) == CopyState.FAILED
+        self.copies_failed = (
+            recording_copies.failed() if shows_failed and sees_everything(request.user) else 0
+        )
         drawn = {name for spec in self.filter_specs for name in spec.expected_parameters()}
         self.kept_lookups = [
             (name, value)

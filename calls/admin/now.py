@@ -20,7 +20,7 @@ from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from calls import dialer
+from calls import dialer, recording_copies
 from calls.admin import formats
 from calls.admin.call_filters import ME
 from calls.admin.figures import rows_url
@@ -31,14 +31,12 @@ from calls.models import (
     Lead,
     NextAction,
     Outcome,
-    RecordingCopy,
     WebhookEvent,
 )
 from calls.models.callback import CallBackState
 from calls.models.recording import CopyState
 from calls.models.visibility import sees_everything
 from calls.models.webhook_event import EventState
-from calls.recording_copies import KEEP
 from calls.stats import FIGURES, Figure, needs_a_look
 
 if TYPE_CHECKING:
@@ -199,11 +197,11 @@ def _looks(person: Person, *, now: datetime) -> list[Look]:
             "ended_at__gte": since.isoformat(timespec="seconds"),
         },
     )
-    if settings.RECORDINGS == KEEP and sees_everything(person):
+    if settings.RECORDINGS == recording_copies.KEEP and sees_everything(person):
         found += _look(
             _("Recordings that could not be copied"),
             _("Calls whose recording was tried often and is still not kept here."),
-            RecordingCopy.objects.filter(state=CopyState.FAILED).count(),
+            recording_copies.failed(),
             "calls_call",
             {"copy": CopyState.FAILED},
         )
