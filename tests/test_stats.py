@@ -94,6 +94,15 @@ def history(emma: Agent, carlos: Agent) -> dict[str, Call]:
         "nobody knows": ended(
             "2026-11-19 16:00", "unknown", **UNREACHED, placed_at=None, provider_call_id=""
         ),
+        # Accepted, and it cost something; but nobody pressed 1 at our own telephone, and theirs was not rung.
+        "only ours rang": ended(
+            "2026-11-19 16:30",
+            "canceled",
+            **UNREACHED | {"cost_micros": 7_000},
+            agent=None,
+            desk_number="+14155550190",
+            fault="desk",
+        ),
         # In.
         "rang us": ended(
             "2026-11-19 17:00", "connected", direction="inbound", lead=make_lead(), cost_micros=70_000
@@ -143,7 +152,7 @@ ROWS: dict[str, set[str]] = {
     "picked_up": REACHED | {"voicemail", "screened", "failed in mid-call"},
     "reached": REACHED,
     "talk_time": REACHED,
-    "cost": OUT - {"failed in mid-call"},
+    "cost": OUT - {"failed in mid-call"} | {"only ours rang"},
     "conversions": {"bought", "said to have bought"},
     "calls_in": {"rang us", "stranger", "being rung"},
     "calls_in_known": {"rang us"},
@@ -232,8 +241,8 @@ def test_the_cards_say_what_the_rows_say(history: dict[str, Call]) -> None:
 
 def test_money_of_two_currencies_is_never_added(history: dict[str, Call]) -> None:
     over = over_days(Call.objects.all(), PERIOD)
-    # Seven at the factory's 0.12 and six unreached at 0.001: dollars.
-    assert over.now.amounts("cost") == [("USD", 7 * 120_000 + 6 * 1_000), ("EUR", 500_000)]
+    # Seven at the factory's 0.12, six unreached at 0.001 and our own telephone: dollars.
+    assert over.now.amounts("cost") == [("USD", 7 * 120_000 + 6 * 1_000 + 7_000), ("EUR", 500_000)]
     assert over.now.amounts("cost_in") == [("USD", 190_000)]
 
 

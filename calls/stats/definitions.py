@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 from django.db.models import Aggregate, Count, Exists, OuterRef, Q, Sum
 from django.utils.translation import gettext_lazy as _
 
+from agents.providers.base import Fault
 from calls.models import AnsweredBy, CallStatus, Direction, Disposition, Interruption, Outcome
 from calls.models.call import INCIDENT, UNDECIDED
 from calls.models.call_words import ACTIVE
@@ -68,7 +69,9 @@ REAL = Q(test=False)
 OUT = REAL & Q(direction=Direction.OUTBOUND)
 IN = REAL & Q(direction=Direction.INBOUND)
 ENDED = Q(status=CallStatus.ENDED)
-DIALLED = OUT & Q(placed_at__isnull=False)
+ACCEPTED = OUT & Q(placed_at__isnull=False)
+DIALLED = ~Q(fault=Fault.DESK) & ACCEPTED
+"""Not where a person calls and only our own telephone rang: no attempt was made to reach anybody."""
 DIALLED_AND_ENDED = DIALLED & ENDED
 BY_A_PERSON = Q(answered_by=AnsweredBy.PERSON)
 BUSY = [Outcome.BUSY, Outcome.DECLINED]
@@ -78,7 +81,10 @@ CARDS = [
     Figure(
         "dialled",
         _("Dialled"),
-        _("Calls out that the phone company accepted. Test calls are left out, here and in every figure."),
+        _(
+            "Calls out that the phone company accepted. Calls without AI for which only our own telephone "
+            "rang are left out; test calls too, here and in every figure."
+        ),
         DIALLED,
     ),
     Figure(
@@ -109,10 +115,10 @@ CARDS = [
         "cost",
         _("Cost"),
         _(
-            "What the phone company charged for dialled calls, as far as it has said so. "
-            "Each currency on its own."
+            "What the phone company charged for calls out, also where only our own telephone rang, as far as "
+            "it has said so. Each currency on its own."
         ),
-        DIALLED & Q(cost_micros__isnull=False),
+        ACCEPTED & Q(cost_micros__isnull=False),
         unit=Unit.MICROS,
     ),
     Figure(
