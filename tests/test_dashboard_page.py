@@ -22,7 +22,8 @@ from calls.admin import cards, charts, formats
 from calls.models import Call, CallBack, CallStatus, RecordingCopy, Via
 from calls.models.callback import CallBackState
 from calls.stats import FIGURES
-from tests.factories import make_agent, make_call, make_lead
+from tests.conftest import make_person
+from tests.factories import make_agent, make_call, make_lead, make_number
 
 pytestmark = pytest.mark.django_db
 SignIn = Callable[[User], Client]
@@ -295,6 +296,47 @@ def test_a_call_i_asked_for_while_it_was_waiting_already_is_told_to_me_too(
         look = next(look for look in client.get("/admin/").context["now"].looks if look.text == words)
         assert look.count == "1"
         assert list(client.get(look.url).context["cl"].result_list) == [by_manager]
+
+
+def test_a_call_i_asked_for_that_waited_for_a_colleagues_lead_is_mine_to_see_and_its_end_is_told(
+    sales: User, sign_in: SignIn
+) -> None:
+    """The same telephone may belong to two leads: the call that waits for one is taken over for the other."""
+    ben, eva = (make_person(name, "Sales") for name in ("ben", "eva"))
+    number, agent, now = "+14155550155", make_agent(), timezone.now()
+    waits = dialer.ask(lead=make_lead(number, owner=ben), agent=agent, by=ben, via=Via.DESK, now=now).call
+    mine = make_lead(number, owner=sales)
+    assert dialer.ask(lead=mine, agent=agent, by=sales, via=Via.DESK, now=now).call == waits
+    page, words = f"/admin/calls/call/{waits.pk}/change/", "Calls you asked for that were never made"
+    Call.objects.filter(pk=waits.pk).update(
+        status="ended", outcome="expired", outcome_evidence="Not made in time.", ended_at=now
+    )
+    for person in (sales, ben):
+        client = sign_in(person)
+        assert "Not made in time." in client.get(page).content.decode()
+        look = next(look for look in client.get("/admin/").context["now"].looks if look.text == words)
+        assert list(client.get(look.url).context["cl"].result_list) == [waits]
+    client = sign_in(eva)
+    assert client.get(page).status_code == 404
+    assert not [look for look in client.get("/admin/").context["now"].looks if look.text == words]
+
+
+def test_who_asked_first_still_sees_a_call_that_a_colleague_makes_instead(sales: User) -> None:
+    ben = make_person("ben", "Sales")
+    lead = make_lead("+14155550155", owner=make_person("eva", "Sales"))
+    asked = dialer.ask(lead=lead, agent=make_agent(), by=ben, via=Via.DESK, now=timezone.now())
+    taken = dialer.ask(
+        lead=lead,
+        agent=None,
+        desk_number="+14155550190",
+        our_number=make_number().number,
+        by=sales,
+        via=Via.DESK,
+        now=timezone.now(),
+    )
+    assert (taken.adopted, taken.call) == (True, asked.call)
+    for person in (sales, ben):
+        assert Call.objects.visible_to(person).asked_for_by(person).get() == asked.call
 
 
 def test_recordings_that_could_not_be_copied_are_told_to_managers_who_can_try_again(

@@ -236,7 +236,7 @@ def _adopt(asked: Call, request: CallRequest) -> Call | None:
         found.not_after = max(found.not_after, asked.not_after)
         found.priority = min(found.priority, asked.priority)
         found.save(update_fields=["due_at", "not_after", "priority"])
-        request.call = found
+        request.call, request.adopted = found, found.requested_by_id != request.user_id
         request.save(force_insert=True)
         return found
 
@@ -252,6 +252,7 @@ def _take_over(found: Call, asked: Call) -> None:
     found.agent, found.desk_number, found.provider = None, asked.desk_number, asked.provider
     found.our_number, found.number_given, found.line = asked.our_number, asked.number_given, asked.line
     found.variables, found.overrides, found.request_body = {}, {}, None
+    CallRequest.objects.filter(call=found, user=found.requested_by_id).update(adopted=True)
     found.requested_by_id = asked.requested_by_id
     found.save(
         update_fields=[

@@ -24,12 +24,18 @@ class CallRequest(models.Model):
         "calls.CallBatch", null=True, blank=True, on_delete=models.SET_NULL, related_name="+"
     )
     requested_at = models.DateTimeField(_("when"))
+    adopted = models.BooleanField(default=False)
+    """The call waited already, or somebody has taken it over since: its `requested_by` is another."""
 
     class Meta:
         verbose_name = _("request")
         verbose_name_plural = _("requests")
         ordering = ["requested_at"]
         constraints = [models.CheckConstraint(condition=Q(via__in=Via.values), name="request_via_is_known")]
+        indexes = [
+            # Row scope: the few calls that somebody asked for beside their own.
+            models.Index(fields=["user"], condition=Q(adopted=True), name="request_adopted"),
+        ]
 
     def __str__(self) -> str:
         return f"{self.get_via_display()}: {self.user or self.api_key or ''}"
