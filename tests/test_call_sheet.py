@@ -16,6 +16,7 @@ from django.utils import timezone
 from agents.models import Agent
 from agents.readiness import profile_to_json
 from calls.models import Call, CallStatus, LeadPhone, Priority
+from tests.conftest import make_person
 from tests.factories import make_agent, make_call, make_lead, make_number, make_opt_out, next_number
 from tests.test_readiness import READY
 
@@ -108,6 +109,29 @@ def test_a_person_on_the_phone_with_us_leads_to_that_call(sign_in: SignIn, sales
     answer = sign_in(sales).post(sheet(lead.pk), {"agent": agent.pk})
     assert answer.headers["Location"] == f"/admin/calls/call/{busy.pk}/change/"
     assert Call.objects.count() == 1
+
+
+def test_nobody_is_led_to_a_colleagues_call_that_they_may_not_see(sign_in: SignIn, sales: User) -> None:
+    """Two leads may have one telephone."""
+    number, agent, ours = "+14155550101", make_agent(), make_number().number
+    theirs = make_lead(number, owner=make_person("ben", "Sales"))
+    mine = make_lead(number, owner=sales)
+    call = make_call("queued", lead=theirs)
+    client = sign_in(sales)
+    page = client.get(sheet(mine.pk)).content.decode()
+    assert "waiting already" in page
+    assert "See the call" not in page
+    Call.objects.filter(pk=call.pk).update(status="placed")
+    for path, given in (
+        (sheet(mine.pk), {"agent": agent.pk}),
+        (
+            f"/admin/calls/lead/{mine.pk}/call-from-my-phone/",
+            {"own_number": "+1 415 555 0190", "our_number": ours},
+        ),
+    ):
+        answer = client.post(path, given, follow=True)
+        assert answer.redirect_chain == [(f"/admin/calls/lead/{mine.pk}/change/", 302)]
+        assert "on the phone with us already, with a colleague" in answer.content.decode()
 
 
 def test_a_waiting_call_is_told_and_can_be_made_now_instead(

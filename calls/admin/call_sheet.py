@@ -28,6 +28,7 @@ from agents.providers.base import NotOffered
 from calls import dialer
 from calls.admin.call_overrides import PREFIX, override_fields, overrides_given
 from calls.admin.ready import ready_card
+from calls.admin.scope import may_see, to_call_in_the_way
 from calls.dialer import lead_variables
 from calls.eligibility import Decision, Verdict, decide, local_times
 from calls.models import Call, CallStatus, Direction, Lead, Via
@@ -189,9 +190,11 @@ class CallSheetViews:
             our_number=found_caller_id(speaker, our_number),
             variables=[name for name in form.variable_names if data.get(f"say_{name}")],
         )
+        facts = sheet_facts(lead, decision, speaker, form, now=now)
         context = {
             **self.page_context(request, lead, _("Call %(name)s") % {"name": lead.name}),
-            **sheet_facts(lead, decision, speaker, form, now=now),
+            **facts,
+            "may_see_waiting": facts["waiting"] is not None and may_see(request, facts["waiting"]),
             "form": form,
             "ready": ready_card(
                 speaker,
@@ -264,14 +267,17 @@ class CallSheetViews:
         except dialer.NotAllowed:
             return None
         except dialer.OnThePhone as busy:
-            messages.warning(request, _("That number is on the phone with us already: this is the call."))
-            return redirect("admin:calls_call_change", busy.call.pk)
+            return to_call_in_the_way(request, busy.call, lead)
         except (dialer.BadRequest, NotOffered) as problem:
             form.add_error(None, str(problem))
             return None
         self.remember(request, form)
         if asked.adopted:
             messages.info(request, _("A call to this number was waiting already: this is the same call."))
+            if overrides_given(chosen):
+                messages.warning(
+                    request, _("It stays as it was asked for: nothing was changed for it alone.")
+                )
         return redirect("admin:calls_call_change", asked.call.pk)
 
     def call_now_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
@@ -291,7 +297,7 @@ class CallSheetViews:
             messages.error(request, " ".join(reason.text for reason in refusal.reasons))
             return redirect("admin:calls_lead_change", lead.pk)
         except dialer.OnThePhone as busy:
-            call = busy.call
+            return to_call_in_the_way(request, busy.call, lead)
         return redirect("admin:calls_call_change", call.pk)
 
 

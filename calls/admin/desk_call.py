@@ -20,6 +20,7 @@ from unfold.widgets import UnfoldAdminSelectWidget, UnfoldAdminTextInputWidget
 from agents import phone
 from agents.models import PhoneNumber
 from calls import dialer
+from calls.admin.scope import to_call_in_the_way
 from calls.eligibility import Decision, Verdict, decide, local_times
 from calls.models import Lead, LeadPhone, StaffPhone, Via
 
@@ -146,8 +147,7 @@ class DeskCallViews:
         except dialer.NotAllowed:
             return None
         except dialer.OnThePhone as busy:
-            messages.warning(request, _("That number is on the phone with us already: this is the call."))
-            return redirect("admin:calls_call_change", busy.call.pk)
+            return to_call_in_the_way(request, busy.call, lead)
         except dialer.BadRequest as problem:
             form.add_error(None, str(problem))
             return None
