@@ -310,8 +310,10 @@ def says(message: str, constraint: str) -> bool:
             f"CHECK constraint failed: {constraint}",
             f"UNIQUE constraint failed: {columns_of(constraint)}",
         )
-    # PostgreSQL: a unique column's constraint is named table_column_hash.
-    return f'"{constraint.replace(".", "_")}' in message
+    # PostgreSQL: a unique column's constraint is named table_column_hash, that of the key table_pkey.
+    table, _, column = constraint.partition(".")
+    key = f'"{table}_pkey"' in message and f"Key ({column})" in message
+    return key or f'"{constraint.replace(".", "_")}' in message
 
 
 @pytest.mark.parametrize(("constraint", "attempt"), REFUSED, ids=[name for name, _ in REFUSED])
