@@ -18,7 +18,7 @@ from django.test import Client
 from django.utils import timezone
 
 from agents.providers.base import InboundAsk
-from calls import dialer, eligibility, stats
+from calls import dialer, eligibility, releasing, stats
 from calls.api import keys
 from calls.dialer import claim, fallback, settle, watch
 from calls.dialer.batches import cancel_next, fill_next, finish_batches
@@ -27,7 +27,7 @@ from calls.lifecycle import reconcile
 from calls.lifecycle.apply import apply_due, apply_next
 from calls.lifecycle.facts import store_webhook
 from calls.lifecycle.inbound import answer_inbound
-from calls.models import Call, CallStatus, Lead, LeadPhone, Outcome, Via, WebhookEvent
+from calls.models import Call, CallStatus, Lead, LeadPhone, Outcome, RampPlan, Via, WebhookEvent
 from calls.models.callback import CallBack, CallBackState
 from calls.people import tasks
 from tests import factories
@@ -166,6 +166,7 @@ def hot(client: Client, key: str) -> dict[str, Callable[[], Any]]:
     now, provider = timezone.now(), FarEnd().provider()
     lead = Lead.objects.get(name="Person 777")
     agent = lead_agent()
+    ours = agent.default_caller_id
     period = stats.Period.last_days(14, now=now)
     ring = InboundAsk(
         from_number="+12105550177", to_number="+14155550100", provider_call_id=None, provider_agent_id=None
@@ -207,6 +208,12 @@ def hot(client: Client, key: str) -> dict[str, Callable[[], Any]]:
         "what waits": lambda: dialer.queue_summary(
             now=now, calls=Call.objects.filter(counterpart="+14155550102")
         ),
+        "first weeks": lambda: (
+            dialer.ramp.set_plan(ours, RampPlan.USUAL, now=now),
+            dialer.ramp.states(now=now),
+            dialer.ramp.others([ours.number], [], Call.objects.due(now)),
+        ),
+        "give up": lambda: releasing.use_of(ours.number, now=now),
         "calls by lead": api(f"lead={lead.pk}"),
         "calls by agent": api(f"agent={agent.pk}"),
         "calls by outcome": api("outcome=no_answer"),
