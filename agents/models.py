@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from django.conf import settings
 from django.core.validators import MaxValueValidator, RegexValidator
 from django.db import models
-from django.db.models import Q
+from django.db.models import F, Q
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from agents import phone
@@ -20,9 +22,24 @@ def e164_field(**options: object) -> models.CharField[str, str]:
 
 
 class PhoneNumberQuerySet(models.QuerySet["PhoneNumber"]):
-    def usable(self) -> PhoneNumberQuerySet:
-        """As caller ID: switched on here, and still at the phone company."""
+    def working(self) -> PhoneNumberQuerySet:
+        """Switched on here, and still at the phone company."""
         return self.filter(active=True, gone_since__isnull=True)
+
+    def usable(self) -> PhoneNumberQuerySet:
+        """As caller ID. What is kept back among those that work may make test calls only."""
+        return self.working().filter(held_back=False)
+
+    def keeps_back(self, number: str) -> bool:
+        return self.filter(number=number, held_back=True).exists()
+
+    def why_not_from(self, number: str) -> str:
+        """Why nobody is called from a number that is not among the usable ones."""
+        if self.keeps_back(number):
+            told = gettext("%(number)s is not set up to its end: whoever rings it back might reach nobody.")
+        else:
+            told = gettext("%(number)s is not one of our active numbers.")
+        return told % {"number": number}
 
 
 class PhoneNumber(models.Model):
@@ -50,6 +67,11 @@ class PhoneNumber(models.Model):
     inbound_webhook_url = models.CharField(
         _("who is asked when it rings"), max_length=500, blank=True, editable=False
     )
+    fallback_number = models.CharField(
+        _("rung when nobody can answer"), max_length=40, blank=True, editable=False
+    )
+    held_back = models.BooleanField(_("not offered as caller ID yet"), default=False, editable=False)
+    """Its set-up here is not complete: who rings back might reach nobody. See `agents.number_setup`."""
     last_synced_at = models.DateTimeField(_("last synced"), null=True, blank=True, editable=False)
     gone_since = models.DateTimeField(_("gone since"), null=True, blank=True, editable=False)
     """Set by a sync that no longer found it at the phone company; rows of calls keep pointing to it."""
@@ -67,6 +89,11 @@ class PhoneNumber(models.Model):
     def __str__(self) -> str:
         shown = phone.pretty(self.number)
         return f"{self.label} ({shown})" if self.label else shown
+
+    @property
+    def is_usable(self) -> bool:
+        """As `usable`."""
+        return self.active and self.gone_since is None and not self.held_back
 
 
 class WhenRefused(models.TextChoices):
@@ -168,3 +195,149 @@ class Agent(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+
+class SetupStep(models.TextChoices):
+    """In their order: each needs those before it, and is taken back before them."""
+
+    NUMBER = "number", _("A number of the Twilio account")
+    TRUNK = "trunk", _("A trunk")
+    SIGN_IN = "sign_in", _("Credentials, and the way to Retell")
+    ATTACH = "attach", _("The number goes onto the trunk")
+    IMPORT = "import", _("Retell gets the number")
+    PROOF = "proof", _("One call out, one call in")
+
+
+class StepState(models.TextChoices):
+    OPEN = "open", _("Not done yet")
+    DONE = "done", _("Done")
+    FAILED = "failed", _("It did not work")
+    UNCLEAR = "unclear", _("Not known whether it was done")
+
+
+class NumberSetup(models.Model):
+    """How a number of the Twilio account becomes one that calls and is called through Retell.
+
+    What each step made or found, by its id there, so that it can be repeated and taken back. The SIP password
+    is not among it: it is made, sent to both sides, and forgotten.
+    """
+
+    number = e164_field(verbose_name=_("number"), unique=True)
+    number_sid = models.CharField(max_length=34)
+    label = models.CharField(_("label"), max_length=80, blank=True)
+    mark = models.CharField(max_length=8, unique=True)
+    """In the name of all that is made for it: by this it is found again after an unclear answer."""
+    began_at = models.DateTimeField(_("begun"))
+    began_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.SET_NULL, related_name="+"
+    )
+    busy_until = models.DateTimeField(null=True, blank=True)
+    """Somebody is at one of its steps."""
+    busy_token = models.UUIDField(null=True, blank=True)
+
+    trunk_sid = models.CharField(max_length=34, blank=True)
+    trunk_domain = models.CharField(max_length=100, blank=True)
+    trunk_made = models.BooleanField(default=False)
+    list_sid = models.CharField(max_length=34, blank=True)
+    list_made = models.BooleanField(default=False)
+    list_attached = models.BooleanField(default=False)
+    """By us: lists that were on the trunk before stay there."""
+    username = models.CharField(max_length=32, blank=True)
+    credential_sid = models.CharField(max_length=34, blank=True)
+    origination_sid = models.CharField(max_length=34, blank=True)
+    origination_made = models.BooleanField(default=False)
+    attached = models.BooleanField(default=False)
+    """By us, or about to be; what follows is how calls in were answered before."""
+    former_voice_url = models.CharField(_("former voice URL"), max_length=2000, blank=True)
+    former_voice_method = models.CharField(max_length=4, blank=True)
+    former_application_sid = models.CharField(max_length=34, blank=True)
+    imported = models.BooleanField(default=False)
+    """By us, or about to be: Retell did not have it when it was last asked before."""
+    inbound_agent = models.ForeignKey(
+        Agent,
+        verbose_name=_("who answers"),
+        null=True,
+        blank=True,
+        on_delete=models.PROTECT,
+        related_name="+",
+    )
+    outbound_agent = models.ForeignKey(
+        Agent, verbose_name=_("who calls"), null=True, blank=True, on_delete=models.PROTECT, related_name="+"
+    )
+    fallback_number = e164_field(verbose_name=_("rung when nobody can answer"), blank=True)
+
+    called_out_at = models.DateTimeField(_("a call out was picked up"), null=True, blank=True)
+    called_in_at = models.DateTimeField(_("a call in was answered"), null=True, blank=True)
+    completed_at = models.DateTimeField(_("complete since"), null=True, blank=True)
+    offered_at = models.DateTimeField(_("offered without proof since"), null=True, blank=True)
+    offered_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.SET_NULL, related_name="+"
+    )
+    offered_reason = models.CharField(_("why it is offered without proof"), max_length=300, blank=True)
+
+    class Meta:
+        verbose_name = _("set-up of a number")
+        verbose_name_plural = _("set-ups of numbers")
+        ordering = ["-began_at"]
+        default_permissions = ()
+        permissions = [
+            ("offer_unproved_number", _("May offer a number as caller ID before it was called in on"))
+        ]
+        constraints = [
+            models.CheckConstraint(condition=Q(number__regex=E164_PATTERN), name="setup_number_is_e164"),
+            models.CheckConstraint(
+                condition=Q(fallback_number="") | Q(fallback_number__regex=E164_PATTERN),
+                name="setup_fallback_is_e164",
+            ),
+            models.CheckConstraint(
+                condition=~Q(fallback_number=F("number")), name="setup_does_not_fall_back_to_itself"
+            ),
+            models.CheckConstraint(
+                condition=Q(attached=False) | ~Q(trunk_sid=""), name="setup_is_attached_to_a_trunk"
+            ),
+            models.CheckConstraint(
+                condition=Q(completed_at__isnull=True)
+                | Q(called_out_at__isnull=False, called_in_at__isnull=False, inbound_agent__isnull=False)
+                & ~Q(fallback_number=""),
+                name="setup_is_complete_with_proof",
+            ),
+            models.CheckConstraint(
+                condition=Q(offered_at__isnull=True, offered_reason="")
+                | Q(offered_at__isnull=False) & ~Q(offered_reason=""),
+                name="setup_is_offered_with_a_reason",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        shown = phone.pretty(self.number)
+        return f"{self.label} ({shown})" if self.label else shown
+
+
+class NumberSetupStep(models.Model):
+    """How far one step is; a row for each of the six."""
+
+    setup = models.ForeignKey(NumberSetup, on_delete=models.CASCADE, related_name="steps")
+    step = models.CharField(max_length=8, choices=SetupStep)
+    state = models.CharField(max_length=8, choices=StepState, default=StepState.OPEN)
+    problem = models.TextField(blank=True)
+    """Why it did not work, or what to know of it."""
+    at = models.DateTimeField(null=True, blank=True)
+    by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.SET_NULL, related_name="+"
+    )
+
+    class Meta:
+        default_permissions = ()
+        constraints = [
+            models.UniqueConstraint(fields=["setup", "step"], name="one_row_per_step_of_a_setup"),
+            models.CheckConstraint(condition=Q(step__in=SetupStep.values), name="setup_step_is_known"),
+            models.CheckConstraint(condition=Q(state__in=StepState.values), name="setup_step_state_is_known"),
+            models.CheckConstraint(
+                condition=Q(state=StepState.OPEN, at__isnull=True)
+                | ~Q(state=StepState.OPEN) & Q(at__isnull=False),
+                name="setup_step_that_was_tried_says_when",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.get_step_display()}: {self.get_state_display()}"

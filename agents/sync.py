@@ -16,6 +16,7 @@ from typing import Any
 from django.db import transaction
 
 from agents.models import Agent, PhoneNumber
+from agents.number_completion import judge
 from agents.phone import is_e164
 from agents.providers.base import AgentProfile, NumberProfile, Provider
 from agents.readiness import profile_to_json
@@ -61,6 +62,7 @@ def store_number(row: PhoneNumber, profile: NumberProfile, *, now: datetime) -> 
     for column, value in columns.items():
         setattr(row, column, value)
     row.save(update_fields=list(columns))
+    judge(row, now=now)
 
 
 def _sync_agents(profiles: Iterable[AgentProfile], *, now: datetime) -> Tally:
@@ -122,6 +124,7 @@ def _number_columns(profile: NumberProfile, *, now: datetime) -> dict[str, Any]:
         "provider_number_id": profile.number,
         "inbound_agent": answers,
         "inbound_webhook_url": (profile.inbound_webhook_url or "")[:500],
+        "fallback_number": profile.fallback_number[:40],
         "last_synced_at": now,
         "gone_since": None,
     }

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Callable
 from typing import Any
 
 from django.db import models
 from django.utils import timezone
 
+from agents.models import NumberSetup, NumberSetupStep
 from calls.models import CallBack, Fallback, NumberStanding
 from tests.factories import make_agent, make_call, make_number
 
@@ -31,6 +33,27 @@ def make_task(**fields: Any) -> CallBack:
 def make_fallback(**fields: Any) -> Fallback:
     given = {"call": make_call("ended"), "wanted": "task", "why": "No.", "decided_at": timezone.now()}
     return Fallback.objects.create(**{**given, **fields})
+
+
+def make_setup(**fields: Any) -> NumberSetup:
+    given = {"number": "+14155550123", "number_sid": "PN1", "mark": uuid.uuid4().hex[:8]}
+    return NumberSetup.objects.create(**{**given, "began_at": timezone.now(), **fields})
+
+
+def make_setup_step(**fields: Any) -> NumberSetupStep:
+    setup = fields.pop("setup", None) or make_setup()
+    return NumberSetupStep.objects.create(**{"setup": setup, "step": "trunk", **fields})
+
+
+def complete_without(**fields: Any) -> None:
+    now = timezone.now()
+    given = {
+        "called_out_at": now,
+        "called_in_at": now,
+        "inbound_agent": make_agent(),
+        "fallback_number": "+14155550124",
+    }
+    change(make_setup(**{**given, **fields}), completed_at=now)
 
 
 def instead_of_itself() -> None:
@@ -58,4 +81,18 @@ REFUSED: list[tuple[str, Callable[[], object]]] = [
     ("standing_has_a_date_exactly_when_done", lambda: make_standing(done_on="2026-03-02")),
     ("standing_has_a_date_exactly_when_done", lambda: make_standing(state="perhaps")),
     ("one_fallback_and_no_more", lambda: make_fallback(made=make_call("ended"), task=make_task())),
+    ("agents_numbersetup.number", lambda: twice(make_setup)),
+    ("setup_does_not_fall_back_to_itself", lambda: make_setup(fallback_number="+14155550123")),
+    ("setup_is_attached_to_a_trunk", lambda: make_setup(attached=True)),
+    ("setup_is_complete_with_proof", lambda: complete_without(called_out_at=None)),
+    ("setup_is_complete_with_proof", lambda: complete_without(called_in_at=None)),
+    ("setup_is_complete_with_proof", lambda: complete_without(inbound_agent=None)),
+    ("setup_is_complete_with_proof", lambda: complete_without(fallback_number="")),
+    ("setup_is_offered_with_a_reason", lambda: make_setup(offered_at=timezone.now())),
+    ("setup_is_offered_with_a_reason", lambda: make_setup(offered_reason="because")),
+    ("one_row_per_step_of_a_setup", lambda: twice(make_setup_step, setup=make_setup())),
+    ("setup_step_is_known", lambda: make_setup_step(step="prayer")),
+    ("setup_step_state_is_known", lambda: make_setup_step(state="odd", at=timezone.now())),
+    ("setup_step_that_was_tried_says_when", lambda: make_setup_step(state="done")),
+    ("setup_step_that_was_tried_says_when", lambda: make_setup_step(at=timezone.now())),
 ]

@@ -24,6 +24,7 @@ VERBS = (
     "calls.recordings",
     "calls.recording_copies",
     "calls.provider_checks",
+    "calls.number_proof",
     "calls.search",
     "calls.releasing",
 )

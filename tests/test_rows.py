@@ -280,7 +280,12 @@ NUMBERS: list[tuple[str, Callable[[str], object]]] = [
     ("call_back_number_is_e164", lambda bad: change(make_call_back(), number=bad)),
     ("do_not_call_number_is_e164", lambda bad: change(make_opt_out(NUMBER), number=bad)),
     ("our_number_is_e164", lambda bad: change(make_number(), number=bad)),
+    ("setup_number_is_e164", lambda bad: change(refused_rows.make_setup(**FALLS_BACK), number=bad)),
+    ("setup_fallback_is_e164", lambda bad: change(refused_rows.make_setup(), fallback_number=bad)),
 ]
+FALLS_BACK = {"fallback_number": "+14155550124"}
+# A call whose caller ID is not yet chosen, or that an AI agent makes; a number that falls back to none yet.
+MAY_BE_EMPTY = {"call_our_number_is_e164", "call_desk_number_is_e164", "setup_fallback_is_e164"}
 
 
 def make_request(**fields: Any) -> CallRequest:
@@ -327,8 +332,8 @@ def test_the_database_refuses(constraint: str, attempt: Callable[[], object]) ->
 def test_the_database_refuses_what_is_not_e164(
     constraint: str, attempt: Callable[[str], object], bad: str
 ) -> None:
-    if constraint in {"call_our_number_is_e164", "call_desk_number_is_e164"} and bad == "":
-        attempt(bad)  # a call whose caller ID is not yet chosen; one that an AI agent makes
+    if constraint in MAY_BE_EMPTY and bad == "":
+        attempt(bad)
         return
     # PostgreSQL may refuse the length before it looks at the rule.
     if len(bad) > 16 and connection.vendor == "postgresql":

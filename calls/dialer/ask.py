@@ -103,14 +103,15 @@ class Asked:
     """There was a queued call to that number: it is due now (or as asked), and has one more asker."""
 
 
-def caller_id_for(agent: Agent | None, given: str = "") -> str:
+def caller_id_for(agent: Agent | None, given: str = "", *, test: bool = False) -> str:
     """Given > the agent's default (a person has none) > TWILIO_FROM_NUMBER > the only active number.
 
-    Raises NoCallerId.
+    A number whose set-up is not complete is none, unless it is given for a test. Raises NoCallerId.
     """
     if given:
-        if not PhoneNumber.objects.usable().filter(number=given).exists():
-            raise NoCallerId(_("%(number)s is not one of our active numbers.") % {"number": given})
+        numbers = PhoneNumber.objects.working() if test else PhoneNumber.objects.usable()
+        if not numbers.filter(number=given).exists():
+            raise NoCallerId(PhoneNumber.objects.why_not_from(given))
         return given
     if usual := usual_number(agent):
         return usual
@@ -153,7 +154,7 @@ def ask(
     _check_who_calls(agent, desk_number)
     _check_variables(variables or {})
     overrides = _checked_overrides(agent, overrides or {})
-    given, our_number = our_number, caller_id_for(agent, our_number)
+    given, our_number = our_number, caller_id_for(agent, our_number, test=test)
     decision = decision or decide(
         lead, now=now, agent=agent, number=number, our_number=our_number, variables=variables or ()
     )

@@ -12,13 +12,14 @@ from agents.models import Agent, PhoneNumber
 def usual_number(agent: Agent | None, *, without: Collection[str] = ()) -> str:
     """The agent's default (a person has none) > TWILIO_FROM_NUMBER > the only active number; else ''.
 
-    As if those of `without` were not there.
+    As if those of `without`, and those whose set-up is not complete, were not there.
     """
     default = agent.default_caller_id if agent is not None else None
-    if default is not None and default.number not in without and default.active and not default.gone_since:
+    if default is not None and default.number not in without and default.is_usable:
         return default.number
-    if settings.TWILIO_FROM_NUMBER and settings.TWILIO_FROM_NUMBER not in without:
-        return str(settings.TWILIO_FROM_NUMBER)
+    configured = str(settings.TWILIO_FROM_NUMBER)
+    if configured and configured not in without and not PhoneNumber.objects.keeps_back(configured):
+        return configured
     active = PhoneNumber.objects.usable().exclude(number__in=without).values_list("number", flat=True)[:2]
     return active[0] if len(active) == 1 else ""
 

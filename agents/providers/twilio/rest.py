@@ -66,7 +66,9 @@ class Twilio:
                 ask_deadline_s=ask_deadline_s,
             )
 
-        self._api, self._trunking, self._voice = client(API), client(TRUNKING), client(VOICE)
+        self._api = client(API)
+        self._trunking = self._api if base_url else client(TRUNKING)
+        self._voice = self._api if base_url else client(VOICE)
 
     @classmethod
     def from_settings(cls, *, ask_deadline_s: float = ASK_DEADLINE_S) -> Self:
