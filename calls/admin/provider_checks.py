@@ -14,6 +14,7 @@ from django.template.response import TemplateResponse
 from django.utils.translation import gettext as _
 
 from agents.providers.registry import get_provider
+from agents.readiness import Check
 from calls import provider_checks
 from calls.admin.banners import CACHE_KEY
 from calls.models import ProviderCheck
@@ -23,7 +24,7 @@ from calls.models.clock import database_now
 @dataclass(frozen=True, slots=True)
 class Shown:
     title: Any
-    check: ProviderCheck
+    check: ProviderCheck | Check
 
 
 def page(request: HttpRequest) -> HttpResponse:
@@ -35,13 +36,11 @@ def page(request: HttpRequest) -> HttpResponse:
         cache.delete(CACHE_KEY)
         return redirect("admin:provider_checks")
     rows = {row.code: row for row in ProviderCheck.objects.all()}
-    shown = [
-        Shown(provider_checks.TITLES[code], rows[code]) for code in provider_checks.ORDER if code in rows
-    ]
+    found = [(provider_checks.TITLES[code], rows[code]) for code in provider_checks.ORDER if code in rows]
     context = {
         **admin.site.each_context(request),
         "title": _("Phone company"),
-        "checks": shown,
-        "checked_at": max((each.check.checked_at for each in shown), default=None),
+        "checks": [Shown(title, row) for title, row in found],
+        "checked_at": max((row.checked_at for _title, row in found), default=None),
     }
     return TemplateResponse(request, "callcenter/provider_checks.html", context)
