@@ -14,6 +14,7 @@ from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver
 from django.utils import timezone
 
+from agents.models import NumberSetup, SetupStep
 from calls import dialer, eligibility
 from calls.api.keys import make_key
 from calls.models import (
@@ -110,11 +111,19 @@ def world(sales: User, manager: User, administrator: User) -> dict[str, Any]:
     file.refused_parts.create(
         first_row=0, entries=[{"row": 2, "reason": HOSTILE, "values": {"name": HOSTILE}}]
     )
+    setup = NumberSetup.objects.create(
+        number="+14155550194", number_sid="PN1", mark="a1", label=HOSTILE[:80], began_at=now, trunk_sid="TK1",
+        trunk_domain=HOSTILE[:100], attached=True, former_voice_url=HOSTILE, username=HOSTILE[:32],
+        offered_reason=HOSTILE, offered_at=now, offered_by=administrator,
+    )  # fmt: skip
+    for step in SetupStep.values:
+        setup.steps.create(step=step, state="done", problem=HOSTILE, at=now, by=manager)
     key, _secret = make_key(HOSTILE[:80], ["read"], by=administrator)
     stop = dialer.stop(by=sales, reason=HOSTILE, now=now, target=dialer.Target(lead_list=shelf))
     return {
         "agents.Agent": agent,
         "agents.PhoneNumber": agent.default_caller_id,
+        "agents.NumberSetup": setup,
         "calls.Lead": lead,
         "calls.LeadList": shelf,
         "calls.Call": call,

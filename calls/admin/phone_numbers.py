@@ -21,14 +21,16 @@ from unfold.admin import ModelAdmin
 from unfold.views import ChangeList
 
 from agents import readiness, sync
-from agents.models import PhoneNumber
+from agents.models import NumberSetup, PhoneNumber
 from agents.providers.abilities import WHY_NOT, Ability
 from agents.providers.base import ProviderError
 from agents.providers.registry import can, get_provider
 from callcenter.connections import hand_back
 from calls import dialer
+from calls.admin.number_check import NumberCheckViews
 from calls.admin.number_ramp import NumberRampViews, ramp_facts, ramps_said
 from calls.admin.number_release import NumberReleaseViews
+from calls.admin.number_setup import NumberSetupViews
 from calls.admin.number_standing import NumberStandingViews, checklist, standing_said
 
 
@@ -51,10 +53,14 @@ class NumberChangeList(ChangeList):
         self.may_sync = can(Ability.CATALOGUE)
         self.why_no_sync = "" if self.may_sync else WHY_NOT[Ability.CATALOGUE]
         self.may_ask_us = self.may_change and can(Ability.ASK_INBOUND)
+        self.may_set_up = self.may_change and request.user.has_perm("agents.add_phonenumber")
+        self.begun = list(NumberSetup.objects.filter(completed_at=None)) if self.may_set_up else []
 
 
 @admin.register(PhoneNumber)
-class PhoneNumberAdmin(NumberStandingViews, NumberRampViews, NumberReleaseViews, ModelAdmin):
+class PhoneNumberAdmin(
+    NumberSetupViews, NumberCheckViews, NumberStandingViews, NumberRampViews, NumberReleaseViews, ModelAdmin
+):
     list_display = ["number", "label", "line", "active", "inbound_agent", "inbound_webhook_url"]
     list_select_related = ["inbound_agent"]
     search_fields = ["number", "label"]
@@ -69,14 +75,18 @@ class PhoneNumberAdmin(NumberStandingViews, NumberRampViews, NumberReleaseViews,
         "line",
         "how_the_line_is",
         "active",
+        "its_set_up",
         "paused",
         "inbound_agent",
         "inbound_webhook_url",
+        "fallback_number",
         "last_synced_at",
         "gone_since",
     ]
     readonly_fields = [
         "active",
+        "its_set_up",
+        "fallback_number",
         "how_the_line_is",
         "paused",
         "number",
@@ -94,6 +104,20 @@ class PhoneNumberAdmin(NumberStandingViews, NumberRampViews, NumberReleaseViews,
     @admin.display(description=gettext_lazy("how the line is"))
     def how_the_line_is(self, row: PhoneNumber) -> str:
         return dialer.lines_said(now=timezone.now()).get(row.line) or _("It works as usual.")
+
+    @admin.display(description=gettext_lazy("set-up"))
+    def its_set_up(self, row: PhoneNumber) -> Any:
+        setup = NumberSetup.objects.filter(number=row.number).first()
+        check = format_html(
+            '<a class="desk-link" href="{}">{}</a>',
+            reverse("admin:agents_phonenumber_check", args=[row.pk]),
+            _("Check it…"),
+        )
+        if setup is None:
+            return format_html("{} {}", _("It came from the phone company."), check)
+        page = reverse("admin:agents_numbersetup_page", args=[setup.pk])
+        told = _("Not complete: not offered as caller ID.") if row.held_back else _("Set up from here.")
+        return format_html('{} <a class="desk-link" href="{}">{}</a> {}', told, page, _("Its steps…"), check)
 
     @admin.display(description=gettext_lazy("calls from it"))
     def paused(self, row: PhoneNumber) -> Any:
@@ -145,6 +169,8 @@ class PhoneNumberAdmin(NumberStandingViews, NumberRampViews, NumberReleaseViews,
             at("calls-a-day/", self.set_ramp, "set_ramp"),
             at("give-up/", self.release, "release"),
             at("use-again/", require_POST(self.use_again), "use_again"),
+            at("check/", self.check_view, "check"),
+            *self.setup_urls(),
             *super().get_urls(),
         ]
 
