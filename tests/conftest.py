@@ -78,18 +78,22 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """What only PostgreSQL does (marked `postgresql`) is not tried on SQLite."""
     if settings.DATABASES["default"]["ENGINE"].endswith("sqlite3"):
-        elsewhere = [item for item in items if item.get_closest_marker("postgresql")]
-        config.hook.pytest_deselected(items=elsewhere)
-        items[:] = [item for item in items if item not in elsewhere]
+        _leave_out([item for item in items if item.get_closest_marker("postgresql")], config, items)
     # Where a browser was started an event loop goes on running, which tests after it would stumble over.
     if unmarked := [
         item.nodeid for item in items if item.path.parent.name == "browser" and not _drives(item)
     ]:
         raise pytest.UsageError(f"not marked as driving a browser: {', '.join(unmarked)}")
     if os.environ.get("EACH_ENGINE"):
-        others = [item for item in items if not _may_differ_by_engine(item)]
-        config.hook.pytest_deselected(items=others)
-        items[:] = [item for item in items if item not in others]
+        _leave_out([item for item in items if not _may_differ_by_engine(item)], config, items)
+    if os.environ.get("WITHOUT_PAGES"):
+        _leave_out([item for item in items if "sign_in" in getattr(item, "fixturenames", ())], config, items)
+
+
+def _leave_out(these: list[pytest.Item], config: pytest.Config, items: list[pytest.Item]) -> None:
+    config.hook.pytest_deselected(items=these)
+    gone = set(these)
+    items[:] = [item for item in items if item not in gone]
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:

@@ -127,7 +127,10 @@ def sqlite() -> None:
 
 
 def _postgresql(
-    programs: Callable[[], Path], marked: str = "not browser", python: str | Path = PYTHON
+    programs: Callable[[], Path],
+    marked: str = "not browser",
+    python: str | Path = PYTHON,
+    **variables: str,
 ) -> None:
     try:
         found = programs()
@@ -135,7 +138,7 @@ def _postgresql(
         raise LeftOut(str(reason)) from reason
     with Cluster(found) as server:
         # What says the same on every engine has passed on SQLite.
-        pytest(server.url, "-m", marked, python=python, EACH_ENGINE="1")
+        pytest(server.url, "-m", marked, python=python, EACH_ENGINE="1", **variables)
 
 
 def wheel_postgresql() -> None:
@@ -143,7 +146,10 @@ def wheel_postgresql() -> None:
 
 
 def debian_postgresql() -> None:
-    """With the second Python, in an environment made for it: two things in one run."""
+    """With the second Python, in an environment made for it: two things in one run.
+
+    People's pages have been drawn from the other PostgreSQL; here it is what lies under them that is tried.
+    """
     second = _second_python()
     if second is None:
         _postgresql(debian_programs)
@@ -153,7 +159,7 @@ def debian_postgresql() -> None:
         inside = Path(folder) / "bin" / "python"
         pip = ["-m", "pip", "install", "-q", "--disable-pip-version-check", "--no-compile"]
         run(inside, *pip, "-r", "requirements-dev.txt")
-        _postgresql(debian_programs, "not browser and not long", inside)
+        _postgresql(debian_programs, "not browser and not long", inside, WITHOUT_PAGES="1")
 
 
 def _second_python() -> str | Path | None:
