@@ -35,12 +35,13 @@ demo: $(INSTALLED)
 test: $(INSTALLED_DEV)
 	@exec $(RUN) tests/run.py $(ONLY)
 
-# Speed, on a PostgreSQL of its own; see docs/performance.md. Needs wrk, node and npm; takes half an hour.
+# Speed, on a PostgreSQL of its own; see docs/performance.md. Needs wrk, node and npm; takes an hour and 15 GB of disk.
 bench: $(INSTALLED_DEV)
 	@$(RUN) tests/bench/webhook/run.py
 	@$(RUN) tests/bench/apply.py
 	@$(RUN) tests/bench/dial.py
 	@$(RUN) tests/bench/dial.py --sqlite
+	@$(RUN) tests/bench/growth.py
 
 lint: $(INSTALLED_DEV)
 	@exec $(RUN) tests/run.py ruff mypy djlint migrations

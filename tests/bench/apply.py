@@ -1,12 +1,12 @@
 """How fast stored events become rows, by one dialer process.
 
-    python tests/bench/apply.py [--calls 2000] [--seconds 20] [--old 0]
+    python tests/bench/apply.py [--calls 2000] [--seconds 20]
 
 On a PostgreSQL of its own. First a backlog: three events a call (started, ended with 4 to 6 KB of
 transcript, analysed) wait when `manage.py dialer` starts; how many a second, and what processor time an
 event takes. Then 300 signed webhooks a second through the web server as `make web` runs it, while a page of
-calls is asked for again and again: how long after its arrival an event is in the rows. `--old` fills the
-tables with that many ended calls first. Medians of five rounds.
+calls is asked for again and again: how long after its arrival an event is in the rows. Medians
+of five rounds.
 """
 
 from __future__ import annotations
@@ -236,7 +236,6 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--calls", type=int, default=2000)
     parser.add_argument("--seconds", type=int, default=20)
-    parser.add_argument("--old", type=int, default=0)
     parser.add_argument("--send")
     parser.add_argument("--rate", type=float, default=GOAL_PER_SECOND)
     asked = parser.parse_args()
@@ -249,14 +248,6 @@ def main() -> None:
         import django
 
         django.setup()
-        if asked.old:
-            from calls.lifecycle.apply import apply_due
-            from tests.bench.history import fill
-
-            now = datetime.now(UTC)
-            store(as_in_life(place_calls(1), dice, now), now)
-            apply_due(now=now)
-            fill(machine, asked.old)
         drained, lagged = [], []
         for turn in range(asked.rounds):
             drained.append(backlog(machine, asked.calls, dice))

@@ -1,12 +1,12 @@
 """How fast calls go out, by one dialer process against a provider that takes 300 ms.
 
-    python tests/bench/dial.py [--rounds 5] [--seconds 60] [--old 0]
+    python tests/bench/dial.py [--rounds 5] [--seconds 60]
 
 On a PostgreSQL of its own. (1) Thousands of calls are due and the pace is no limit: creates a second at the
 provider, and how much of a core the dialer takes. (2) Nothing else is due: from the moment an integration
 posts to `/api/v1/calls/` to its create request at the provider. (3) A thousand calls of a batch wait for
-their turn at ten a second: the same for a click. `--sqlite` measures the second on SQLite. `--old` fills the
-tables with that many ended calls first. Medians of the rounds. Needs node.
+their turn at ten a second: the same for a click. `--sqlite` measures the second on SQLite. Medians of
+the rounds. Needs node.
 """
 
 from __future__ import annotations
@@ -166,7 +166,6 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0] if __doc__ else "")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=int, default=60)
-    parser.add_argument("--old", type=int, default=0)
     parser.add_argument("--sqlite", action="store_true")
     asked = parser.parse_args()
     with a_machine() as machine:
@@ -177,10 +176,6 @@ def main() -> None:
         import django
 
         django.setup()
-        from tests.bench.history import fill
-
-        if asked.old:
-            fill(machine, asked.old)
         key = subprocess.run(
             [*MANAGE, "create_api_key", "bench", "--scopes", "read,call"],
             env=os.environ, capture_output=True, text=True, check=True,
@@ -215,10 +210,13 @@ def main() -> None:
 
 
 def clear() -> None:
+    """The past stays."""
+    from django.db.models import Exists, OuterRef
+
     from calls.models import Call, Lead
 
     Call.objects.exclude(status="ended").delete()
-    Lead.objects.all().delete()
+    Lead.objects.filter(~Exists(Call.objects.filter(lead=OuterRef("pk")))).delete()
 
 
 if __name__ == "__main__":

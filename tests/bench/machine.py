@@ -48,6 +48,10 @@ class Machine:
             row = connection.execute(sql.encode()).fetchone()
         return float(row[0] or 0) if row else 0.0
 
+    def execute(self, sql: str) -> None:
+        with self.connect() as connection:
+            connection.execute(sql.encode())
+
     def run(self, *command: str) -> None:
         subprocess.run(command, env=os.environ | self.variables, cwd=ROOT, check=True)
 

@@ -69,11 +69,18 @@ def write_signed(made: list[bytes], file: Path) -> None:
             out.write(retell_signature.sign(body, KEY, now=now).encode() + b"\t" + body + b"\n")
 
 
-def measure(machine: Machine, server: int, file: Path, seconds: int, connections: int) -> Result:
+def measure(
+    machine: Machine, server: int, file: Path, seconds: int, connections: int, *, keep: bool = False
+) -> Result:
+    """`keep`: add to what is in the table, and take it out again afterwards."""
+    first = int(machine.number("SELECT max(id) FROM calls_webhookevent"))
+    counted = "SELECT count(*) FROM calls_webhookevent WHERE id > "
     for duration in (2, seconds):  # once to warm up
         with machine.connect() as connection:
-            connection.execute("TRUNCATE calls_webhookevent")
+            if not keep:
+                connection.execute("TRUNCATE calls_webhookevent")
             connection.execute("CHECKPOINT")
+        newest = int(machine.number("SELECT max(id) FROM calls_webhookevent"))
         spent = processor_s(server)
         told = subprocess.run(
             ["wrk", "-t1", f"-c{connections}", f"-d{duration}s", "-s", str(HERE / "signed.lua"),
@@ -84,7 +91,9 @@ def measure(machine: Machine, server: int, file: Path, seconds: int, connections
     if not line:
         raise SystemExit(f"wrk said nothing:\n{told}")
     requests, micros, p50, p99, refused, broken = map(int, line.split()[1:])
-    kept = int(machine.number("SELECT count(*) FROM calls_webhookevent"))
+    kept = int(machine.number(f"{counted}{newest}"))
+    if keep:
+        machine.execute(f"DELETE FROM calls_webhookevent WHERE id > {first}")
     # What was under way when wrk stopped counting may be kept without having been counted.
     if refused or broken or not requests <= kept <= requests + connections:
         raise SystemExit(f"{requests} answered, {kept} kept, {refused} refused, {broken} broken:\n{told}")
