@@ -30,7 +30,7 @@ from django.utils.translation import gettext as _
 from agents.providers.base import NotSent, Unclear
 
 USER_AGENT = "callcenter/0.1"
-MAX_CONNECTIONS = 64
+MAX_CONNECTIONS = 80
 CONNECT_S = 5.0
 POOL_S = 2.0
 WRITE_S = 10.0

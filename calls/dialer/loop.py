@@ -38,7 +38,7 @@ from calls.people.tasks import resume_stalled
 
 log = structlog.get_logger(__name__)
 
-FEWEST_PLACERS, MOST_PLACERS = 6, 48
+FEWEST_PLACERS, MOST_PLACERS = 6, 64
 HEARTBEAT_S = 5.0
 DATABASE_GONE_S = 1.0
 TIDY_EVERY_S = 60.0
@@ -162,7 +162,8 @@ class Dialer:
 
     def _claim(self) -> list[Call]:
         """Waits a moment where there is nothing. Straight after a bunch too, so that the next can be one."""
-        self._stopping.wait(max(0.0, self._claim_after - time.monotonic()))
+        if self._free < MOST_TOGETHER:
+            self._stopping.wait(max(0.0, self._claim_after - time.monotonic()))
         claimed = claim_some(self.provider, most=min(self._free, MOST_TOGETHER))
         if not isinstance(claimed, Nothing):
             self._claim_after = time.monotonic() + BETWEEN_CLAIMS_S
