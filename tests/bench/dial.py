@@ -196,7 +196,7 @@ def main() -> None:
                 stock(1000, free, priority=40)
                 busy.append(max(clicks(machine, key, free, CLICKS // 2, "10")))
                 said += f"  among 1,000: worst {busy[-1]:.2f} s"
-                clear()
+            clear()
             print(said, flush=True)
     print(f"\nmedians of {asked.rounds}: idle p95 {statistics.median(idle) * 1000:.0f} ms", end="")
     if flat:

@@ -2,21 +2,24 @@
 
     python tests/bench/growth.py [--calls 1000000] [--rounds 3] [--seconds 20]
 
-On one PostgreSQL of its own: the door, applying and dialling as their own scripts measure them, in an empty
-database; then it is filled with that many ended calls (with their transcripts and events), and all is
-measured again. Prints each round, the medians and how they compare. Needs wrk and node, and 15 GB of disk
-for a million.
+On two PostgreSQLs of its own: one as good as empty, one filled with that many ended calls, their
+transcripts and events. In turn, the door, applying and dialling are measured on each as their own scripts
+do it. Prints each round, the medians and how they compare. Needs wrk and node, a quarter of an hour, and
+15 GB of disk for a million.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import random
 import statistics
 import subprocess
 import sys
-from dataclasses import astuple, dataclass, fields
+import time
+from contextlib import ExitStack
+from dataclasses import asdict, astuple, dataclass, fields
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -26,6 +29,8 @@ from tests.bench.machine import GRANIAN, MANAGE, WEB_PORT, Machine, a_machine, a
 
 CLICKS = 30
 DOOR_S = 8
+SETTLES_S = 20
+"""After the filling: what the disk still has to write would slow down what is measured first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,12 +46,17 @@ class Round:
     worst_click_among_1000_ms: float
 
 
-def measure(machine: Machine, seconds: int, key: str, dice: random.Random) -> Round:
+def measure(machine: Machine, seconds: int) -> Round:
     from tests.bench import apply, dial
     from tests.bench.webhook import run as door
 
+    dice = random.Random(time.time())
+    key = subprocess.run(
+        [*MANAGE, "create_api_key", "bench", "--scopes", "read,call"],
+        env=os.environ, capture_output=True, text=True, check=True,
+    ).stdout.strip()  # fmt: skip
     file = machine.folder / "signed"
-    door.write_signed(list(door.bodies(3000 * (DOOR_S + 2), dice)), file)
+    door.write_signed(list(door.bodies(6000 * DOOR_S, dice)), file)
     with machine.running([*GRANIAN, "callcenter.wsgi:application"], answers(WEB_PORT)) as server:
         asked = door.measure(machine, server, file, DOOR_S, 16, keep=True)
     applied = apply.backlog(machine, 100 * seconds, dice)
@@ -69,24 +79,39 @@ def measure(machine: Machine, seconds: int, key: str, dice: random.Random) -> Ro
     )
 
 
-def one_ended_call(dice: random.Random) -> None:
-    """What the past is made of."""
+def fill_with(machine: Machine, calls: int) -> None:
+    """One call is made and ended as calls are; the past is copies of it."""
     from calls.lifecycle.apply import apply_due
     from tests.bench import apply
+    from tests.bench.history import fill
 
     now = datetime.now(UTC)
-    apply.store(apply.as_in_life(apply.place_calls(1), dice, now), now)
+    apply.store(apply.as_in_life(apply.place_calls(1), random.Random(5), now), now)
     apply_due(now=now)
+    if calls:
+        fill(machine, calls)
 
 
-def rounds(count: int, title: str, machine: Machine, seconds: int, key: str, dice: random.Random) -> Round:
-    """The medians."""
-    found = []
-    for turn in range(count):
-        found.append(measure(machine, seconds, key, dice))
-        shown = "  ".join(f"{field.name} {getattr(found[-1], field.name):.1f}" for field in fields(Round))
-        print(f"{title}, round {turn + 1}: {shown}", flush=True)
-    return Round(*(statistics.median(column) for column in zip(*map(astuple, found), strict=True)))
+def in_a_process(machine: Machine, *arguments: str) -> str:
+    """Django belongs to one database a process."""
+    told = {**asdict(machine), "folder": str(machine.folder)}
+    return subprocess.run(
+        [sys.executable, __file__, *arguments, "--machine", json.dumps(told)],
+        env=os.environ | machine.variables, stdout=subprocess.PIPE, text=True, check=True,
+    ).stdout  # fmt: skip
+
+
+def inside(told: str, asked: argparse.Namespace) -> None:
+    given = json.loads(told)
+    machine = Machine(**{**given, "folder": Path(given["folder"])})
+    os.environ["DJANGO_SETTINGS_MODULE"] = "callcenter.settings"
+    import django
+
+    django.setup()
+    if asked.fill:
+        fill_with(machine, asked.calls)
+    else:
+        print(json.dumps(asdict(measure(machine, asked.seconds))))
 
 
 def main() -> None:
@@ -94,26 +119,34 @@ def main() -> None:
     parser.add_argument("--calls", type=int, default=1_000_000)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seconds", type=int, default=20)
+    parser.add_argument("--fill", action="store_true", help=argparse.SUPPRESS)
+    parser.add_argument("--machine", help=argparse.SUPPRESS)
     asked = parser.parse_args()
-    dice = random.Random(5)
-    with a_machine() as machine:
-        os.environ.update(machine.variables, DJANGO_SETTINGS_MODULE="callcenter.settings")
-        import django
-
-        django.setup()
-        from tests.bench.history import fill
-
-        key = subprocess.run(
-            [*MANAGE, "create_api_key", "bench", "--scopes", "read,call"],
-            env=os.environ, capture_output=True, text=True, check=True,
-        ).stdout.strip()  # fmt: skip
-        one_ended_call(dice)
-        before = rounds(asked.rounds, "empty", machine, asked.seconds, key, dice)
-        fill(machine, asked.calls)
-        after = rounds(asked.rounds, f"{asked.calls} calls", machine, asked.seconds, key, dice)
+    if asked.machine:
+        inside(asked.machine, asked)
+        return
+    found: dict[str, list[Round]] = {"empty": [], "full": []}
+    with ExitStack() as both:
+        machines = {name: both.enter_context(a_machine()) for name in found}
+        for name, machine in machines.items():
+            in_a_process(machine, "--fill", "--calls", str(asked.calls if name == "full" else 0))
+        machines["full"].execute("CHECKPOINT")
+        os.sync()
+        time.sleep(SETTLES_S)
+        for turn in range(asked.rounds):
+            for name, machine in machines.items():
+                said = in_a_process(machine, "--seconds", str(asked.seconds))
+                found[name].append(Round(**json.loads(said.splitlines()[-1])))
+                last = asdict(found[name][-1])
+                shown = "  ".join(f"{what} {value:.1f}" for what, value in last.items())
+                print(f"round {turn + 1}, {name}: {shown}", flush=True)
     print(f"\nmedians of {asked.rounds}: empty, with {asked.calls} calls, ratio")
+    medians = {
+        name: Round(*(statistics.median(column) for column in zip(*map(astuple, rounds), strict=True)))
+        for name, rounds in found.items()
+    }
     for field in fields(Round):
-        empty, full = getattr(before, field.name), getattr(after, field.name)
+        empty, full = (getattr(each, field.name) for each in medians.values())
         print(f"{field.name:<26} {empty:8.1f} {full:8.1f}  {full / empty:5.2f}")
 
 

@@ -72,15 +72,13 @@ def write_signed(made: list[bytes], file: Path) -> None:
 def measure(
     machine: Machine, server: int, file: Path, seconds: int, connections: int, *, keep: bool = False
 ) -> Result:
-    """`keep`: add to what is in the table, and take it out again afterwards."""
-    first = int(machine.number("SELECT max(id) FROM calls_webhookevent"))
-    counted = "SELECT count(*) FROM calls_webhookevent WHERE id > "
+    """`keep`: leave what is in the table there."""
+    newest = int(machine.number("SELECT max(id) FROM calls_webhookevent"))
+    mine = f"FROM calls_webhookevent WHERE id > {newest if keep else 0}"
     for duration in (2, seconds):  # once to warm up
         with machine.connect() as connection:
-            if not keep:
-                connection.execute("TRUNCATE calls_webhookevent")
+            connection.execute(f"DELETE {mine}".encode() if keep else b"TRUNCATE calls_webhookevent")
             connection.execute("CHECKPOINT")
-        newest = int(machine.number("SELECT max(id) FROM calls_webhookevent"))
         spent = processor_s(server)
         told = subprocess.run(
             ["wrk", "-t1", f"-c{connections}", f"-d{duration}s", "-s", str(HERE / "signed.lua"),
@@ -91,9 +89,9 @@ def measure(
     if not line:
         raise SystemExit(f"wrk said nothing:\n{told}")
     requests, micros, p50, p99, refused, broken = map(int, line.split()[1:])
-    kept = int(machine.number(f"{counted}{newest}"))
+    kept = int(machine.number(f"SELECT count(*) {mine}"))
     if keep:
-        machine.execute(f"DELETE FROM calls_webhookevent WHERE id > {first}")
+        machine.execute(f"DELETE {mine}")
     # What was under way when wrk stopped counting may be kept without having been counted.
     if refused or broken or not requests <= kept <= requests + connections:
         raise SystemExit(f"{requests} answered, {kept} kept, {refused} refused, {broken} broken:\n{told}")
