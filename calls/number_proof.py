@@ -15,7 +15,7 @@ from django.utils.translation import ngettext
 
 from agents.models import NumberSetup, NumberSetupStep, SetupStep
 from agents.number_setup import prove
-from calls import dialer
+from calls import dialer, releasing
 from calls.models import Call, Via
 
 if TYPE_CHECKING:
@@ -69,6 +69,15 @@ def ring(setup: NumberSetup, number: str, *, by: User, now: datetime) -> Call:
         test=True,
         now=now,
     ).call
+
+
+def still_rung_back(setup: NumberSetup, *, now: datetime) -> str:
+    """Why it should not be taken from Retell: whom it called rings back. '' after tests alone."""
+    lately = now - releasing.RING_BACK
+    calls = Call.objects.outbound().filter(our_number=setup.number, test=False, sent_at__gte=lately)
+    if not calls.exists():
+        return ""
+    return releasing.why_not_release(releasing.use_of(setup.number, now=now), now=now)
 
 
 def why_not_take_back(setup: NumberSetup) -> str:

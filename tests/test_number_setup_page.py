@@ -152,6 +152,21 @@ def test_only_an_administrator_offers_it_without_proof_with_a_reason_that_is_log
     assert world.row(setup).held_back
 
 
+def test_while_people_ring_back_only_an_administrator_takes_it_back_with_a_reason(
+    world: World, desk: Client, sign_in: Callable[[User], Client], administrator: User
+) -> None:
+    setup = world.until("import")
+    factories.make_call(status=CallStatus.ENDED, our_number=OURS, agent=setup.outbound_agent)
+    assert "People ring back" in desk.get(page_of(setup)).text
+    for do in ("take_back", "take_all_back"):
+        assert "Only an administrator may go on" in press(desk, setup, do, reason="we moved")
+    client = sign_in(administrator)
+    assert "Only an administrator may go on" in press(client, setup, "take_back")
+    assert states(setup)["import"] == StepState.DONE
+    assert "is as it was before" in press(client, setup, "take_all_back", reason="we moved")
+    assert LogEntry.objects.filter(user=administrator, change_message__contains="(we moved)").exists()
+
+
 def test_who_may_not_add_numbers_sees_nothing_of_it(
     world: World, sign_in: Callable[[User], Client], sales: User
 ) -> None:

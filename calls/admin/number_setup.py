@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from django.conf import settings
@@ -23,6 +24,7 @@ from agents.number_setup import Given, NotInTurn, SetupProblem, SomebodyIsAtIt
 from agents.providers.base import ProviderError
 from callcenter.checks import refuse_without_settings
 from calls import number_proof
+from calls.admin.number_release import ADMINISTRATORS
 from calls.admin.number_setup_forms import ImportForm, OfferForm, RingForm, TrunkForm
 from calls.dialer import BadRequest, NotAllowed, OnThePhone
 
@@ -154,6 +156,8 @@ class NumberSetupViews:
             "cards": cards(setup),
             "forms": forms,
             **facts(setup),
+            "rung_back": number_proof.still_rung_back(setup, now=timezone.now()),
+            "may_go_on": request.user.has_perm(ADMINISTRATORS),
             "may_offer": request.user.has_perm("agents.offer_unproved_number"),
             "may_call": request.user.has_perm("calls.place_call"),
         }
@@ -232,8 +236,12 @@ class NumberSetupViews:
         if why_not := number_proof.why_not_take_back(setup):
             raise SetupProblem(why_not)
         step, shown, now = number_setup.last_begun(setup), str(setup), timezone.now()
+        reason = request.POST.get("reason", "").strip()[:300]
+        if everything or step == SetupStep.IMPORT:
+            _check_rung_back(request, setup, reason, now=now)
         whole = everything or step == SetupStep.NUMBER
-        self.log_change(request, setup, "takes back everything" if whole else f"takes back: {step}")
+        told = "takes back everything" if whole else f"takes back: {step}"
+        self.log_change(request, setup, f"{told} ({reason})" if reason else told)
         if everything:
             row = number_setup.take_all_back(setup, by=request.user, now=now)
         else:
@@ -244,6 +252,13 @@ class NumberSetupViews:
         if row.state == StepState.OPEN:
             messages.success(request, _("%(step)s: taken back.") % {"step": row.get_step_display()})
         return self._say(request, setup, row)
+
+
+def _check_rung_back(request: HttpRequest, setup: NumberSetup, reason: str, *, now: datetime) -> None:
+    """As when a number is given up. Raises SetupProblem."""
+    warning = number_proof.still_rung_back(setup, now=now)
+    if warning and not (reason and request.user.has_perm(ADMINISTRATORS)):
+        raise SetupProblem(f"{warning} {_('Only an administrator may go on, with a reason.')}")
 
 
 def _allow(request: HttpRequest) -> None:
