@@ -15,13 +15,14 @@ from django.utils.dateparse import parse_datetime
 from django.utils.timezone import is_naive
 from django.utils.translation import gettext as _
 
-from calls.dialer.promises import promise
+from calls.dialer.promises import give_task, promise
 from calls.eligibility import hours, opt_out
 from calls.models import (
     AnsweredBy,
     Call,
     CallBack,
     CallStatus,
+    Direction,
     Disposition,
     Lead,
     LeadPhone,
@@ -30,6 +31,7 @@ from calls.models import (
     Outcome,
     PhoneState,
 )
+from calls.models.call_words import DESK_PROVIDER
 from calls.models.callback import CallBackState
 from calls.models.do_not_call import DoNotCallSource
 from calls.models.together import update_each
@@ -69,6 +71,8 @@ def proposed(call: Call, *, opted_out: bool = False, asked_call_back: bool = Fal
         return Disposition.NEVER_CALL
     if _said(call, WRONG_NUMBER):
         return Disposition.WRONG_NUMBER
+    if _left_a_message(call) and not call.counterpart:
+        return Disposition.REVIEW
     if call.answered_by != AnsweredBy.PERSON:
         return Disposition.REVIEW if call.outcome == Outcome.UNKNOWN else Disposition.NO_CONTACT
     if _said(call, CONVERTED):
@@ -80,6 +84,15 @@ def proposed(call: Call, *, opted_out: bool = False, asked_call_back: bool = Fal
     if INTERESTED in call.analysis:
         return Disposition.NOT_INTERESTED
     return ""
+
+
+def _left_a_message(call: Call) -> bool:
+    """With us, in a menu: not we with them."""
+    return (
+        call.direction == Direction.INBOUND
+        and call.provider == DESK_PROVIDER
+        and call.outcome == Outcome.VOICEMAIL
+    )
 
 
 def follow_through(calls: Sequence[Call], *, now: datetime) -> None:
@@ -104,6 +117,8 @@ def follow_through(calls: Sequence[Call], *, now: datetime) -> None:
     for call in real:
         if call.meaning == Disposition.CALL_BACK and call.counterpart:
             _promise(call, now=now)
+        if _left_a_message(call) and call.counterpart:
+            give_task(call, why=_("Left a message in our telephone menu: listen to it."), now=now)
 
 
 def _promise(call: Call, *, now: datetime) -> None:

@@ -22,6 +22,7 @@ from agents.providers.base import NotFound, Provider, ProviderError
 from agents.providers.registry import get_provider, provider_of
 from callcenter.checks import calls_the_sandbox, on_loopback
 from calls.models import Call, RecordingCopy
+from calls.models.call_words import DESK_PROVIDER
 from calls.models.recording import CopyState
 
 log = structlog.get_logger(__name__)
@@ -61,7 +62,10 @@ class Recording:
 
 def may_have_one(call: Call) -> bool:
     """Whether it makes sense to offer a player."""
-    return bool(call.provider_call_id and call.ended_at and (call.recording_url or call.answered_at))
+    # Who calls without AI tells of each recording; else there is one of every conversation.
+    told = call.provider == DESK_PROVIDER
+    heard = call.recording_url or (call.answered_at and not told)
+    return bool(call.provider_call_id and call.ended_at and heard)
 
 
 def open_recording(

@@ -10,7 +10,16 @@ from django.db import models
 from django.utils import timezone
 
 from agents.models import NumberSetup, NumberSetupStep
-from calls.models import CallBack, Fallback, NumberStanding
+from calls.models import (
+    CallBack,
+    Fallback,
+    Menu,
+    MenuKey,
+    MenuPress,
+    MenuVisit,
+    NumberStanding,
+    VoicePlace,
+)
 from tests.factories import make_agent, make_call, make_number
 
 
@@ -66,6 +75,25 @@ def make_standing(**fields: Any) -> NumberStanding:
     return NumberStanding.objects.create(number=given.pop("number", None) or make_number(), **given)
 
 
+def make_menu(**fields: Any) -> Menu:
+    return Menu.objects.create(**{"name": uuid.uuid4().hex, "greeting": "Hello.", **fields})
+
+
+def make_key(**fields: Any) -> MenuKey:
+    given = {"key": 1, "what": "message", **fields}
+    return MenuKey.objects.create(**{"menu": given.pop("menu", None) or make_menu(), **given})
+
+
+def make_press(**fields: Any) -> MenuPress:
+    visit = fields.pop("visit", None) or MenuVisit.objects.create(call=make_call("ended"))
+    return MenuPress.objects.create(**{"visit": visit, "turn": 1, "pressed_at": timezone.now(), **fields})
+
+
+def make_place(**fields: Any) -> VoicePlace:
+    given = {"kind": "number", "sid": uuid.uuid4().hex, "name": "+14155550101", "seen_at": timezone.now()}
+    return VoicePlace.objects.create(**{**given, **fields})
+
+
 REFUSED: list[tuple[str, Callable[[], object]]] = [
     ("when_refused_is_known", lambda: make_agent(when_refused="prayer")),
     ("call_back_kind_is_known", lambda: make_task(kind="wish")),
@@ -80,6 +108,26 @@ REFUSED: list[tuple[str, Callable[[], object]]] = [
     ("standing_has_a_date_exactly_when_done", lambda: make_standing(state="done")),
     ("standing_has_a_date_exactly_when_done", lambda: make_standing(done_on="2026-03-02")),
     ("standing_has_a_date_exactly_when_done", lambda: make_standing(state="perhaps")),
+    ("calls_menu.name", lambda: twice(make_menu, name="Front door")),
+    ("menu_offers_one_to_five_times", lambda: make_menu(tries=0)),
+    ("menu_offers_one_to_five_times", lambda: make_menu(tries=6)),
+    ("menu_end_is_known", lambda: make_menu(at_end="song")),
+    ("menu_says_something", lambda: make_menu(greeting="")),
+    ("a_key_leads_to_one_thing", lambda: twice(make_key, menu=make_menu())),
+    ("menu_key_is_one_to_nine", lambda: make_key(key=10)),
+    ("menu_action_is_known", lambda: make_key(what="dance")),
+    ("menu_key_names_an_agent_when_it_leads_to_one", lambda: make_key(what="agent")),
+    ("menu_key_names_an_agent_when_it_leads_to_one", lambda: make_key(agent=make_agent())),
+    ("menu_key_names_a_telephone_when_it_leads_to_one", lambda: make_key(what="desk")),
+    (
+        "one_press_a_turn",
+        lambda: twice(make_press, visit=MenuVisit.objects.create(call=make_call("ended"))),
+    ),
+    ("menu_press_is_known", lambda: make_press(what="dance")),
+    ("voice_place_kind_is_known", lambda: make_place(kind="moon")),
+    ("what_we_pointed_can_be_undone", lambda: make_place(pointed_at=timezone.now())),
+    ("what_we_pointed_can_be_undone", lambda: make_place(former={})),
+    ("calls_voiceplace.sid", lambda: twice(make_place, sid="PN1")),
     ("one_fallback_and_no_more", lambda: make_fallback(made=make_call("ended"), task=make_task())),
     ("agents_numbersetup.number", lambda: twice(make_setup)),
     ("setup_does_not_fall_back_to_itself", lambda: make_setup(fallback_number="+14155550123")),

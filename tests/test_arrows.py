@@ -27,6 +27,7 @@ VERBS = (
     "calls.number_proof",
     "calls.search",
     "calls.releasing",
+    "calls.menus",
 )
 # Where an import may wait: Django has to be ready first.
 LATE_IMPORTS = {"manage.py", "callcenter/apps.py", "agents/apps.py", "calls/apps.py"}

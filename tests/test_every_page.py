@@ -28,8 +28,11 @@ from calls.models import (
     LeadImport,
     LeadList,
     LiveTranscript,
+    Menu,
+    MenuKey,
     Note,
     Transcript,
+    VoicePlace,
     WebhookEvent,
 )
 from tests import factories
@@ -54,6 +57,7 @@ LISTS = {
     "calls.ApiKey": (False, False, True),
     "calls.WebhookEvent": (False, False, True),
     "calls.Comparison": (False, False, True),
+    "calls.Menu": (False, True, True),
     "calls.Heartbeat": (False, False, True),
     "auth.User": (False, False, True),
     "auth.Group": (False, False, True),
@@ -119,6 +123,9 @@ def world(sales: User, manager: User, administrator: User) -> dict[str, Any]:
     for step in SetupStep.values:
         setup.steps.create(step=step, state="done", problem=HOSTILE, at=now, by=manager)
     key, _secret = make_key(HOSTILE[:80], ["read"], by=administrator)
+    menu = Menu.objects.create(name=HOSTILE[:80], greeting=HOSTILE, notice=HOSTILE, goodbye=HOSTILE)
+    MenuKey.objects.create(menu=menu, key=1, what="message", offered_as=HOSTILE[:120])
+    VoicePlace.objects.create(kind="number", sid="PN1", name=HOSTILE[:120], leads_to=HOSTILE, seen_at=now)
     stop = dialer.stop(by=sales, reason=HOSTILE, now=now, target=dialer.Target(lead_list=shelf))
     return {
         "agents.Agent": agent,
@@ -134,6 +141,7 @@ def world(sales: User, manager: User, administrator: User) -> dict[str, Any]:
         "calls.ApiKey": key,
         "calls.WebhookEvent": event,
         "calls.Heartbeat": beat,
+        "calls.Menu": menu,
         "calls.Stop": stop,
         "auth.User": sales,
         "auth.Group": Group.objects.get(name="Sales"),

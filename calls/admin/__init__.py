@@ -14,6 +14,7 @@ from calls.admin import exports as exports
 from calls.admin import imports as imports
 from calls.admin import leads as leads
 from calls.admin import machine as machine
+from calls.admin import menus as menus
 from calls.admin import people as people
 from calls.admin import phone_numbers as phone_numbers
 from calls.admin import promises as promises
@@ -30,6 +31,7 @@ __all__ = [
     "imports",
     "leads",
     "machine",
+    "menus",
     "people",
     "phone_numbers",
     "promises",

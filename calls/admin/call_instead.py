@@ -9,7 +9,7 @@ from django.utils.translation import gettext as _
 
 from agents.models import WhenRefused
 from calls.admin.call_step import Step
-from calls.models import Call, Fallback, FallbackState
+from calls.models import Call, CallBack, CallBackKind, Fallback, FallbackState
 
 
 def instead(call: Call) -> Iterator[Step]:
@@ -17,6 +17,10 @@ def instead(call: Call) -> Iterator[Step]:
     row = Fallback.objects.select_related("made", "task").filter(call=call).first()
     if row is not None:
         yield _done(row)
+    else:
+        for task in CallBack.objects.filter(promised_in=call, kind=CallBackKind.TASK):
+            text = _("A person got a task: %(state)s") % {"state": task.state_shown}
+            yield Step(task.created_at, "task_alt", text, task.note, link=_of(task), link_text=_("The task"))
     for other in Fallback.objects.select_related("call__agent").filter(made=call):
         agent = other.call.agent
         yield Step(
@@ -49,9 +53,13 @@ def _done(row: Fallback) -> Step:
         )
     if row.task is not None:
         text = _("A person got a task instead: %(state)s") % {"state": row.task.state_shown}
-        link = reverse("admin:calls_callback_change", args=[row.task.pk])
-        return Step(row.done_at, "alt_route", text, row.note or row.why, link=link, link_text=_("The task"))
+        detail = row.note or row.why
+        return Step(row.done_at, "alt_route", text, detail, link=_of(row.task), link_text=_("The task"))
     return Step(row.done_at, "alt_route", _("Nothing was done instead"), row.note)
+
+
+def _of(task: CallBack) -> str:
+    return reverse("admin:calls_callback_change", args=[task.pk])
 
 
 def _page(call: Call) -> str:

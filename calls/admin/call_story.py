@@ -16,6 +16,7 @@ from django.utils.translation import ngettext
 from agents import phone
 from agents.providers.base import Fault
 from calls.admin.call_instead import instead
+from calls.admin.call_pressed import picked_up_by_us, pressed
 from calls.admin.call_step import Step
 from calls.admin.formats import talk
 from calls.dialer import Waiting
@@ -32,6 +33,7 @@ from calls.models import (
     Transcript,
     Via,
 )
+from calls.models.call_words import DESK_PROVIDER
 
 FURTHEST = 24
 """Characters that may lie between two words; a word found further on is another of the same letters."""
@@ -163,13 +165,16 @@ def timeline(call: Call, *, waits: Waiting | None) -> list[Step]:
     steps = [
         *_asked(call),
         *_placed(call),
+        *pressed(call),
         *_interrupted(call),
         *_steered(call),
         *_ended(call),
         *instead(call),
         *_afterwards(call),
     ]
-    dated = sorted((step for step in steps if step.at), key=_told_at if call.desk_number else _at)
+    dated = sorted(
+        (step for step in steps if step.at), key=_told_at if call.provider == DESK_PROVIDER else _at
+    )
     return [*dated, *_now(call, waits)]
 
 
@@ -321,7 +326,7 @@ def _there(call: Call) -> str:
 
 def _picked_up(call: Call) -> str:
     if call.direction == Direction.INBOUND:
-        return _("Our AI agent picked up")
+        return picked_up_by_us(call)
     return {
         AnsweredBy.PERSON: _("A person picked up"),
         AnsweredBy.MACHINE: _("A machine picked up"),

@@ -27,6 +27,7 @@ from calls.admin.figures import rows_url
 from calls.models import (
     Call,
     CallBack,
+    CallBackKind,
     Direction,
     Lead,
     NextAction,
@@ -181,6 +182,15 @@ def _looks(person: Person, *, now: datetime) -> list[Look]:
         CallBack.objects.visible_to(person).filter(state=CallBackState.MISSED, due_at__gte=since).count(),
         "calls_callback",
         {"state__exact": CallBackState.MISSED, "due_at__gte": since.isoformat(timespec="seconds")},
+    )
+    found += _look(
+        _("Tasks about people nobody knows"),
+        _("Tasks for a person that belong to no lead, such as messages of unknown callers."),
+        CallBack.objects.visible_to(person)
+        .filter(kind=CallBackKind.TASK, state=CallBackState.OPEN, lead__isnull=True)
+        .count(),
+        "calls_callback",
+        {"kind__exact": CallBackKind.TASK},
     )
     since = now - EXPIRED_WITHIN
     found += _look(

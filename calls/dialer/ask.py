@@ -35,7 +35,7 @@ from calls.models import (
     Via,
     hint,
 )
-from calls.models.call_words import ACTIVE
+from calls.models.call_words import ACTIVE, DESK_LINE, DESK_PROVIDER
 from calls.models.clock import database_now
 
 if TYPE_CHECKING:
@@ -44,8 +44,6 @@ if TYPE_CHECKING:
 CLICK_LASTS = timedelta(minutes=10)
 PROMISE_LASTS = timedelta(minutes=30)
 MAX_VARIABLES = 100
-DESK_PROVIDER, DESK_LINE = "twilio", "telephones"
-"""Who carries what people call themselves, and what shares its pace: the AI agents' lines are others."""
 
 
 class BadRequest(ValueError):

@@ -25,9 +25,9 @@ from django.db.models.functions import Coalesce
 
 from agents.models import Agent, PhoneNumber
 from calls.dialer import caps
-from calls.dialer.ask import DESK_LINE
 from calls.dialer.caller_id import line_of, usual_number
 from calls.models import Call, CallStatus, Gate, NumberRamp, RampPlan, Stop
+from calls.models.call_words import DESK_LINE
 from calls.models.clock import skips_locked_rows
 from calls.models.gate import GateKind
 from calls.models.stop import StopScope

@@ -25,8 +25,9 @@ from agents.providers.base import CallFacts, EventKind, Provider, Unreadable
 from agents.providers.registry import get_provider
 from calls.lifecycle.derive import Fact
 from calls.lifecycle.fold import as_fact, facts_of, fold, read_facts
-from calls.lifecycle.inbound import new_inbound_call
+from calls.lifecycle.inbound import new_inbound_call, new_menu_call
 from calls.models import Call, Direction, Outcome, WebhookEvent
+from calls.models.call_words import DESK_PROVIDER
 from calls.models.clock import database_now, skips_locked_rows
 from calls.models.together import update_each
 from calls.models.webhook_event import EventSource, EventState
@@ -276,6 +277,15 @@ def _new_call(event: WebhookEvent, facts: CallFacts, *, now: datetime) -> Call |
     """Locked; None unless somebody has rung one of our numbers."""
     if facts.direction != Direction.INBOUND or not facts.to_number:
         return None
+    if event.provider == DESK_PROVIDER:
+        # It was signed for our account, so the number is ours, known here or not.
+        made = new_menu_call(
+            counterpart=facts.from_number or "",
+            our_number=facts.to_number,
+            provider_call_id=facts.provider_call_id,
+            now=facts.started_at or now,
+        )
+        return Call.objects.select_for_update(of=("self",)).select_related("lead", "agent").get(pk=made.pk)
     ours = PhoneNumber.objects.filter(number=facts.to_number).first()
     if ours is None:
         return None

@@ -16,6 +16,7 @@ from agents.providers.base import InboundAsk, InboundReply
 from calls.eligibility import hours
 from calls.lifecycle import schedule
 from calls.models import Call, CallBack, CallStatus, Direction, Lead, Priority
+from calls.models.call_words import DESK_LINE, DESK_PROVIDER
 from calls.models.callback import CallBackState
 
 
@@ -100,14 +101,44 @@ def new_inbound_call(
 
     `counterpart`: E.164, or '' when the caller withholds it.
     """
-    call = _inbound_call(
-        counterpart, ours, provider_call_id, call_uuid or uuid.uuid4(), provider_agent_id, now
+    return _saved(
+        _inbound_call(counterpart, ours, provider_call_id, call_uuid or uuid.uuid4(), provider_agent_id, now)
     )
+
+
+def new_menu_call(*, counterpart: str, our_number: str, provider_call_id: str, now: datetime) -> Call:
+    """As `new_inbound_call`, of somebody who rang a number that asks us what they shall hear: no AI agent has
+    answered, and our number need not be known here.
+    """
+    caller = who_is(counterpart)
+    local = hours.local_times(caller.lead, counterpart, now) if counterpart else []
+    return _saved(
+        Call(
+            direction=Direction.INBOUND,
+            lead=caller.lead,
+            counterpart=counterpart,
+            our_number=our_number,
+            line=DESK_LINE,
+            provider=DESK_PROVIDER,
+            provider_call_id=provider_call_id,
+            requested_at=now,
+            status=CallStatus.PLACED,
+            slot_until=now + schedule.SLOT_AFTER_PLACING,
+            next_look_at=now + schedule.quiet_after(0),
+            local_hour=local[0][1].hour if local else None,
+            local_weekday=local[0][1].weekday() if local else None,
+        )
+    )
+
+
+def _saved(call: Call) -> Call:
+    """Or the one that another delivery has made of the same call."""
     try:
         with transaction.atomic():
             call.save(force_insert=True)
     except IntegrityError:
-        return Call.objects.select_related("agent", "lead").get(provider_call_id=provider_call_id)
+        known = Call.objects.select_related("agent", "lead")
+        return known.get(provider_call_id=call.provider_call_id, provider=call.provider)
     return call
 
 

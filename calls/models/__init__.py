@@ -26,6 +26,16 @@ from calls.models.gate import Gate, Heartbeat
 from calls.models.imports import LeadImport, RefusedPart
 from calls.models.interruption import Interruption
 from calls.models.lead import Lead, LeadList, LeadPhone, LeadStatus, NextAction, Note, PhoneState, ZoneSource
+from calls.models.menu import (
+    Menu,
+    MenuAction,
+    MenuEnd,
+    MenuKey,
+    MenuPress,
+    MenuVisit,
+    PlaceKind,
+    VoicePlace,
+)
 from calls.models.number_ramp import NumberRamp, RampPlan
 from calls.models.number_standing import NumberStanding, StandingItem, StandingState
 from calls.models.provider_check import ProviderCheck
@@ -69,12 +79,19 @@ __all__ = [
     "LeadPhone",
     "LeadStatus",
     "LiveTranscript",
+    "Menu",
+    "MenuAction",
+    "MenuEnd",
+    "MenuKey",
+    "MenuPress",
+    "MenuVisit",
     "NextAction",
     "Note",
     "NumberRamp",
     "NumberStanding",
     "Outcome",
     "PhoneState",
+    "PlaceKind",
     "Priority",
     "ProviderCheck",
     "RampPlan",
@@ -91,6 +108,7 @@ __all__ = [
     "Stop",
     "Transcript",
     "Via",
+    "VoicePlace",
     "WebhookEvent",
     "ZoneSource",
 ]

@@ -7,6 +7,9 @@ from collections.abc import Sequence
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
+DESK_PROVIDER, DESK_LINE = "twilio", "telephones"
+"""Who carries what people call themselves, and what shares its pace: the AI agents' lines are others."""
+
 
 class Direction(models.TextChoices):
     OUTBOUND = "outbound", _("Out")

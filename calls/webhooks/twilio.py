@@ -33,7 +33,7 @@ from agents.providers.twilio.signature import (
 )
 from agents.providers.twilio.twiml import CONTENT_TYPE, Twiml
 from calls.lifecycle import NotStored, store_webhook
-from calls.webhooks import desk
+from calls.webhooks import desk, menu
 from calls.webhooks.refusals import count_refusal
 from calls.webhooks.retell import SEND_AGAIN, TOO_LARGE, Answer, SignedDoor
 
@@ -54,7 +54,7 @@ def sorry() -> Twiml:
     return answer
 
 
-VOICES: Mapping[str, Voice] = {"sorry": lambda asked, about, now: sorry(), **desk.VOICES}
+VOICES: Mapping[str, Voice] = {"sorry": lambda asked, about, now: sorry(), **desk.VOICES, **menu.VOICES}
 """By the word in the path. `sorry` is the fallback of every other document."""
 
 
@@ -111,7 +111,7 @@ class TwilioVoice(TwilioDoor):
     """What a leg shall do: TwiML, whatever happens, because somebody is on the line."""
 
     def post(self, request: Request, script: str, about: UUID | None = None) -> HttpResponse:
-        taken = self.taken(request, about)
+        taken = self.taken(request, None if script == menu.FIRST else about)
         if isinstance(taken, HttpResponse):
             return taken
         return HttpResponse(str(_answer(taken, script, about)), content_type=CONTENT_TYPE)

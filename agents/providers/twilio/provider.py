@@ -24,6 +24,7 @@ from agents.providers.base import (
 from agents.providers.drafts import AgentDraft
 from agents.providers.limited import LimitedProvider
 from agents.providers.live import LiveEvent
+from agents.providers.twilio import calls_in
 from agents.providers.twilio import signature as signatures
 from agents.providers.twilio.callbacks import read_callback
 from agents.providers.twilio.orders import LegOrder, encode
@@ -130,12 +131,17 @@ class TwilioProvider(LimitedProvider):
     def read_event(self, body: bytes) -> ProviderEvent:
         told = read_callback(body)
         url = self.twilio.recording_url(told.recording_sid) if told.recording_sid else ""
-        facts = callback_facts(told, recording_url=url)
+        facts = calls_in.message_facts(told, recording_url=url)
+        if facts is None and calls_in.came_in(told):
+            facts = calls_in.facts_of(told)
+        elif facts is None:
+            facts = callback_facts(told, recording_url=url)
         kind = EventKind.OTHER if facts is None else EventKind.FACT
         return ProviderEvent(name=told.name, kind=kind, facts=facts)
 
     def read_call(self, body: bytes) -> CallFacts:
-        return look_facts(body, recording_url=self.twilio.recording_url("SID").replace("/SID.", "/{}."))
+        url = self.twilio.recording_url("SID").replace("/SID.", "/{}.")
+        return calls_in.look(body, recording_url=url) or look_facts(body, recording_url=url)
 
     def read_live(self, body: bytes) -> LiveEvent | None:
         return None

@@ -195,13 +195,13 @@ def look_facts(body: bytes, *, recording_url: str = "") -> CallFacts:
         if not ours.over:
             return CallFacts(stage=Stage.KNOWN, **about)
         return CallFacts(
-            stage=_settled([ours], recordings),
+            stage=settled([ours], recordings),
             strength=0,
             ended_at=ours.ended_at,
             disconnection_reason=f"desk {ours.status}",
             ending=_never_rung(ours.status),
             **about,
-            **_cost([ours]),
+            **cost_of([ours]),
         )
     about |= {
         "to_number": theirs.to_number,
@@ -212,7 +212,7 @@ def look_facts(body: bytes, *, recording_url: str = "") -> CallFacts:
         stage = {RINGING: Stage.RINGING, ANSWERED: Stage.CONNECTED}.get(theirs.status, Stage.KNOWN)
         return CallFacts(stage=stage, started_at=_picked_up(theirs), **about)
     return CallFacts(
-        stage=_settled([ours, theirs], recordings),
+        stage=settled([ours, theirs], recordings),
         started_at=_picked_up(theirs),
         ended_at=theirs.ended_at,
         duration_ms=None if theirs.duration_s is None else theirs.duration_s * 1000,
@@ -220,7 +220,7 @@ def look_facts(body: bytes, *, recording_url: str = "") -> CallFacts:
         disconnection_reason=theirs.status,
         ending=ending_of(theirs.status, answered_by=theirs.answered_by),
         **about,
-        **_cost([ours, theirs]),
+        **cost_of([ours, theirs]),
     )
 
 
@@ -245,13 +245,13 @@ def _picked_up(leg: Leg) -> datetime | None:
     return leg.started_at if leg.status in {ANSWERED, "completed"} else None
 
 
-def _settled(legs: Sequence[Leg], recordings: Sequence[read.Recording]) -> Stage:
+def settled(legs: Sequence[Leg], recordings: Sequence[read.Recording]) -> Stage:
     """ANALYSED, the last there is to know, once the price of what was talked and the recording are there."""
     priced = all(leg.over and (leg.cost_micros is not None or not leg.duration_s) for leg in legs)
     return Stage.ANALYSED if priced and all(one.status == "completed" for one in recordings) else Stage.ENDED
 
 
-def _cost(legs: Sequence[Leg]) -> dict[str, Any]:
+def cost_of(legs: Sequence[Leg]) -> dict[str, Any]:
     """Of both telephones together; None while one of them is not settled."""
     known = [leg.cost_micros for leg in legs if leg.cost_micros is not None]
     if not known or any(leg.cost_micros is None and leg.duration_s for leg in legs):

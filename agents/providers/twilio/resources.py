@@ -45,7 +45,9 @@ class Number:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Trunk:
-    """`auth` empty: no calls out pass. `transfers`: disable-all, enable-all or sip-only."""
+    """`auth` empty: no calls out pass. `transfers`: disable-all, enable-all or sip-only. `disaster_url` is
+    asked for TwiML where its origination URLs cannot be reached.
+    """
 
     sid: str
     label: str
@@ -54,6 +56,7 @@ class Trunk:
     secure: bool
     """Encrypted calls only."""
     transfers: str
+    disaster_url: str
 
     @property
     def asks_password(self) -> bool:
@@ -230,6 +233,7 @@ def trunk(found: Found) -> Trunk:
         auth=frozenset(str(name).strip() for name in names if str(name).strip()),
         secure=found.get("secure") is True,
         transfers=text(found, "transfer_mode"),
+        disaster_url=text(found, "disaster_recovery_url"),
     )
 
 

@@ -75,6 +75,14 @@ class Trunking:
         }
         return read.trunk(self._twilio.post(_path(), fields))
 
+    def change_trunk(self, sid: str, *, disaster_url: str) -> read.Trunk:
+        """Who is asked for TwiML where the origination URLs cannot be reached; '' for nobody."""
+        fields: Fields = {
+            "DisasterRecoveryUrl": disaster_url,
+            "DisasterRecoveryMethod": "POST" if disaster_url else None,
+        }
+        return read.trunk(self._twilio.post(_path(sid), fields, repeat=True))
+
     def delete_trunk(self, sid: str) -> None:
         self._twilio.delete(_path(sid))
 

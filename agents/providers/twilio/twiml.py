@@ -110,6 +110,7 @@ class Twiml(Verbs):
     ) -> None:
         """Ring up to ten numbers and connect the first that answers; `action` is asked afterwards, always.
 
+        `caller_id` '': of a call that came in, the number it came from.
         `whisper_url`: TwiML that who answers hears before being connected, such as "press 1". `record` is
         from the answer on, each side on its own channel. Raises ValueError.
         """
@@ -203,7 +204,7 @@ class Twiml(Verbs):
             method="POST",
             timeout=ring_s,
             time_limit=longest_s,
-            caller_id=caller_id,
+            caller_id=caller_id or None,
             record="record-from-answer-dual" if record else None,
             recording_status_callback=_absolute(recording_callback) if recording_callback else None,
             sequential=in_turn or None,

@@ -79,6 +79,10 @@ class TwilioContract:
             account=retell.account,
         )
         retell.carrier, retell.carrier_in = self.carriage.refuses, self.carriage.keeps
+        self.exchange.reaches_agents = lambda number: (
+            any(body["phone_number"] == number for body in retell.account.numbers())
+            and not self.carriage.keeps(number)
+        )
 
     def rotate(self, token: str) -> None:
         """The primary token changes: it is asked for, and signs, from now on."""

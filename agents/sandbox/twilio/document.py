@@ -240,6 +240,9 @@ class Player:
             self.exchange.changed.notify_all()
         try:
             self.exchange.wait(leg, self.exchange.alone_s(), until=lambda: leg.bridged is not None)
+            if leg.agents_call is not None:
+                self.exchange.talk_with_agents(leg)
+                return
             self.exchange.wait(leg, self.exchange.talks_s(leg), until=lambda: leg.bridged is None)
         except Redirected:
             with self.exchange.changed:

@@ -50,7 +50,8 @@ class Doors:
     def ring_in(self, request: Request) -> Response:
         """{"from_number", "to_number"}: somebody rings a number of the account.
 
-        On a trunk the call goes to Retell, where that can be reached; else the number's voice URL is asked.
+        On a trunk the call goes to Retell, or where that cannot be reached to the trunk's address for
+        disasters; else the number's voice URL is asked.
         """
         found = read_json(request.get_data())
         caller, ours = (
@@ -61,6 +62,10 @@ class Doors:
             raise missing(str(found.get("to_number", "")))
         if ours["trunk_sid"]:
             return self._over_trunk(caller, ours)
+        source = Source(url=ours["voice_url"], fallback=ours["voice_fallback_url"])
+        return self._asks(caller, ours, source)
+
+    def _asks(self, caller: str, ours: Mapping[str, Any], source: Source, *, problem: str = "") -> Response:
         leg = Leg(
             sid=new_sid("CA"),
             account_sid=self._account_sid,
@@ -68,14 +73,17 @@ class Doors:
             from_=caller,
             direction="inbound",
             created=time.time(),
-            source=Source(url=ours["voice_url"], fallback=ours["voice_fallback_url"]),
+            source=source,
             wants=Wants(ours["status_callback"]),
         )
-        return answer({"sid": self._exchange.begin(leg).sid, "call_id": None, "problem": ""})
+        return answer({"sid": self._exchange.begin(leg).sid, "call_id": None, "problem": problem})
 
     def _over_trunk(self, caller: str, ours: Mapping[str, Any]) -> Response:
         known = any(body["phone_number"] == ours["phone_number"] for body in self._account.numbers())
         if problem := self._carriage.keeps(ours["phone_number"]):
+            trunk = self._holdings.trunks[ours["trunk_sid"]]
+            if trunk["disaster_recovery_url"]:
+                return self._asks(caller, ours, Source(url=trunk["disaster_recovery_url"]), problem=problem)
             return answer({"sid": None, "call_id": None, "problem": problem})
         if not known:
             return answer({"sid": None, "call_id": None, "problem": "32011 Retell does not know the number"})

@@ -25,6 +25,7 @@ from agents.sandbox.twilio.legs import OVER, STATUS_OF, Leg, Recording
 from agents.sandbox.twilio.wire import new_sid, rfc2822
 
 LONG_S = 86_400.0
+A_LOOK_S = 0.5
 ALONE_S = 180.0
 """A connected telephone on which nobody speaks is hung up after so long."""
 HUMAN_AFTER_S, MACHINE_AFTER_S, BEEP_AFTER_S = 1.5, 3.0, 9.0
@@ -56,6 +57,8 @@ class Exchange:
         """How many legs may begin by REST in a second; more of them wait. 0: any number."""
         self.people_stay = False
         """Nobody hangs up by themselves once connected: for who tries something out on a live call."""
+        self.reaches_agents: Callable[[str], bool] = lambda number: False
+        """Whether Retell answers that number: then a Dial to it is one of its calls in."""
         self.keys: dict[str, deque[str]] = {}
         self._follow = follow
         self._next_start = 0.0
@@ -149,6 +152,8 @@ class Exchange:
 
     def _ring(self, leg: Leg) -> bool:
         """Until somebody picks up. False: nobody did, and the leg's status says why."""
+        if leg.direction == "outbound-dial" and self.reaches_agents(leg.to):
+            return self._ring_agents(leg)
         person = leg.person
         assert person is not None
         self._wait_for_pace(leg)
@@ -168,6 +173,28 @@ class Exchange:
             reason = "dial_no_answer"
         leg.cut, leg.sip = STATUS_OF[reason]
         return False
+
+    def _ring_agents(self, leg: Leg) -> bool:
+        """As `_ring`, where an AI agent picks up and talks for as long as whoever rang would.
+
+        Patience is in real seconds: meanwhile our customer's server is asked who is calling.
+        """
+        leg.agents_call = call = self.network.ring_in(from_number=leg.from_, to_number=leg.to)
+        leg.rang, leg.person = time.time(), None
+        self.turn(leg, "ringing")
+        until = time.monotonic() + leg.ring_s
+        while not call.connected and not call.over and time.monotonic() < until:
+            self.wait(leg, A_LOOK_S)
+        if call.connected:
+            self.pick_up(leg)
+            return True
+        leg.cut, leg.sip = STATUS_OF["dial_failed" if call.over else "dial_no_answer"]
+        return False
+
+    def talk_with_agents(self, leg: Leg) -> None:
+        """Until the agent's call or the bridge is over. Raises Cut, Redirected."""
+        while leg.agents_call is not None and not leg.agents_call.over and leg.bridged is not None:
+            self.wait(leg, A_LOOK_S, until=lambda: leg.bridged is None)
 
     def _wait_for_pace(self, leg: Leg) -> None:
         if self.per_second <= 0 or leg.direction != "outbound-api":

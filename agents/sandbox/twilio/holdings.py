@@ -236,6 +236,8 @@ class Holdings:
             "transfer_mode": "disable-all",
             "transfer_caller_id": "from-transferee",
             "cnam_lookup_enabled": False,
+            "disaster_recovery_url": None,
+            "disaster_recovery_method": None,
             "auth_type": "",
             "auth_type_set": [],
             "recording": {"mode": "do-not-record", "trim": "do-not-trim"},
@@ -253,6 +255,8 @@ class Holdings:
             ("TransferMode", "transfer_mode"),
             ("TransferCallerId", "transfer_caller_id"),
             ("DomainName", "domain_name"),
+            ("DisasterRecoveryUrl", "disaster_recovery_url"),
+            ("DisasterRecoveryMethod", "disaster_recovery_method"),
         ):
             body[own] = request.form.get(name, body[own])
         body["secure"] = truth(request.form.get("Secure"), body["secure"])

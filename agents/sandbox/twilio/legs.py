@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from agents.sandbox.people import Behaviour
+from agents.sandbox.phone_call import PhoneCall
 from agents.sandbox.twilio.wire import VERSION, rfc2822
 
 OVER = frozenset({"completed", "busy", "failed", "no-answer", "canceled"})
@@ -86,6 +87,8 @@ class Leg:
     bridged: Leg | None = None
     was_bridged: bool = False
     conference: Conference | None = None
+    agents_call: PhoneCall | None = None
+    """Rung by a Dial, at a number that an AI agent answers: its call on the network."""
     redirect: Source | None = None
     cut: str = ""
     """The status that it is to end with, as soon as its thread looks."""
