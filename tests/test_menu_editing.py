@@ -8,9 +8,11 @@ from typing import Any
 import pytest
 from django.contrib.auth.models import User
 from django.test import Client
+from django.utils import timezone
 from twilio_wire import STAFF
 
-from calls.models import Menu, StaffPhone
+from calls import menus
+from calls.models import Menu, StaffPhone, VoicePlace
 from tests import factories
 
 pytestmark = [pytest.mark.django_db]
@@ -18,6 +20,19 @@ pytestmark = [pytest.mark.django_db]
 
 def make_desk() -> StaffPhone:
     return StaffPhone.objects.create(user=User.objects.create_user("dana"), number=STAFF)
+
+
+def test_a_number_that_leads_to_a_menu_is_not_rung_for_its_agent() -> None:
+    agent, now = factories.make_agent(), timezone.now()
+    round_in_circles = factories.make_number(inbound_agent=agent)
+    office = Menu.objects.create(name="Office", greeting="Hello.")
+    VoicePlace.objects.create(
+        kind="number", sid="PN1", name=round_in_circles.number, menu=office, seen_at=now
+    )
+    assert menus.agents_number(agent) == ""
+    answered = factories.make_number(inbound_agent=agent)
+    assert menus.agents_number(agent) == answered.number
+    assert menus.agents_number(agent, but=answered.number) == ""
 
 
 class TestEditing:

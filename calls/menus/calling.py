@@ -18,7 +18,7 @@ from agents import phone
 from agents.models import Agent, PhoneNumber
 from calls import dialer, eligibility
 from calls.lifecycle.inbound import new_menu_call
-from calls.models import Call, Menu, MenuAction, MenuEnd, MenuKey, MenuPress, MenuVisit
+from calls.models import Call, Menu, MenuAction, MenuEnd, MenuKey, MenuPress, MenuVisit, PlaceKind, VoicePlace
 from calls.models.do_not_call import DoNotCallSource
 
 
@@ -122,8 +122,13 @@ def unanswered(call: Call, menu: Menu) -> Heard:
 
 
 def agents_number(agent: Agent, *, but: str = "") -> str:
-    """A number of ours that this agent answers, `but` the one that was rung; '' without any."""
-    answered = PhoneNumber.objects.filter(inbound_agent=agent, gone_since__isnull=True).exclude(number=but)
+    """A number of ours that this agent answers, `but` the one that was rung; '' without any.
+
+    Not one that leads to a menu itself: whoever rings could go round in circles.
+    """
+    to_menus = VoicePlace.objects.filter(kind=PlaceKind.NUMBER, menu__isnull=False)
+    answered = PhoneNumber.objects.filter(inbound_agent=agent, gone_since__isnull=True)
+    answered = answered.exclude(number=but).exclude(number__in=to_menus.values("name"))
     return answered.order_by("pk").values_list("number", flat=True).first() or ""
 
 
