@@ -163,6 +163,21 @@ def test_the_sheet_offers_them_folded_and_the_call_has_them(
     assert "Voice, for this call" in page
 
 
+def test_the_first_line_shown_is_the_one_of_this_call(
+    lead: Lead, agent: Agent, sales: User, client: Client
+) -> None:
+    agent.opening_line = "Hello {{first_name}}, I am the AI of Acme."
+    agent.save()
+    client.force_login(sales)
+    path = f"/admin/calls/lead/{lead.pk}/call/"
+    sheet = client.get(path)
+    assert "unless another opening line is written for this call" in sheet.content.decode()
+    assert "".join(piece.text for piece in sheet.context["first_line"]).endswith("I am the AI of Acme.")
+    given = {"agent": agent.pk, "only_opening_line": "An AI speaks. <b>", "only_temperature": "9"}
+    sheet = client.post(path, given)
+    assert "".join(piece.text for piece in sheet.context["first_line"]) == "An AI speaks. <b>"
+
+
 def test_a_call_that_is_adopted_stays_as_it_was_asked_for(lead: Lead, agent: Agent) -> None:
     waiting = make_call(lead=lead, counterpart=NUMBER, agent=agent, overrides={"speed": 1.1})
     asked = dialer.ask(lead=lead, agent=agent, via="desk", overrides={"speed": 1.9}, now=timezone.now())

@@ -194,6 +194,7 @@ class CallSheetViews:
         context = {
             **self.page_context(request, lead, _("Call %(name)s") % {"name": lead.name}),
             **facts,
+            "may_open_otherwise": f"{PREFIX}opening_line" in form.fields,
             "may_see_waiting": facts["waiting"] is not None and may_see(request, facts["waiting"]),
             "form": form,
             "ready": ready_card(
@@ -340,10 +341,11 @@ def sheet_facts(
 
 def first_line(lead: Lead, speaker: Agent | None, form: SpeakerForm) -> list[variables.Piece]:
     """The opening as this person will hear it; empty when the agent waits, or makes it up."""
-    if speaker is None or not speaker.opening_line:
-        return []
     data = form.data if form.is_bound else form.initial
+    line = str(data.get(f"{PREFIX}opening_line") or "") or (speaker.opening_line if speaker else "")
+    if speaker is None or not line:
+        return []
     filled = {name: str(data.get(f"say_{name}") or "") for name in form.variable_names}
     values = variables.values_for(lead_variables(lead), agent=speaker)
     values.update({name: value for name, value in filled.items() if value})
-    return variables.spoken(speaker.opening_line, values, variables.defaults_of(speaker))
+    return variables.spoken(line, values, variables.defaults_of(speaker))
