@@ -229,6 +229,14 @@ def test_a_call_on_the_line_can_be_hung_up(desk: Client) -> None:
     assert call.hang_up_at is not None
 
 
+@pytest.mark.parametrize(
+    ("status", "what"), [("queued", "To be called"), ("placed", "We called"), ("ended", "We called")]
+)
+def test_it_says_who_called_whom_only_where_it_came_to_that(desk: Client, status: str, what: str) -> None:
+    head = page(desk, make_call(status)).partition("call-way-outbound")[2][:400]
+    assert what in head
+
+
 def test_what_was_cancelled_says_whether_it_is_hung_up(desk: Client, settings: Any) -> None:
     cancelled = {"cancel_requested_at": timezone.now()}
     ringing, talking = make_call("placed", **cancelled), make_call("in_progress", **cancelled)
