@@ -45,8 +45,8 @@ WHY_NOT: dict[Ability, Promise] = {
     ),
     Ability.CATALOGUE: _(
         "Retell, as this site is set up to speak to it, does not list AI agents and phone "
-        "numbers, so there is nothing to sync: AI agents are created from here, and the number to call from "
-        "is set in TWILIO_FROM_NUMBER."
+        "numbers, so there is nothing to sync: AI agents are created from here, and numbers to call from are "
+        "added by hand, or one is set in TWILIO_FROM_NUMBER."
     ),
     Ability.CREATE_AGENT: _("AI agents are made in Retell's dashboard; Sync brings them here."),
     Ability.CAPACITY: _(
