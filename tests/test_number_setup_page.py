@@ -75,7 +75,7 @@ def test_from_the_list_to_a_number_at_retell_and_back_again(world: World, desk: 
     setup.refresh_from_db()
     assert setup.fallback_number == FALLBACK
     assert f"Whoever rang it reached {FORMER}." in page
-    assert "5 of 6 steps are done." in page
+    assert "5 of 6 steps done." in page
     assert "Not yet" in desk.get(LIST).text
     assert "Its steps…" in desk.get(f"{LIST}{world.row(setup).pk}/change/").text
     assert world.passwords(setup)[0] not in page

@@ -83,7 +83,7 @@ def test_from_the_account_to_a_complete_number_on_a_telephone_in_the_dark(
     page.get_by_text("“I have none” is not a phone number.", exact=True).wait_for()
     page.get_by_label("Number to fall back to").fill("(415) 555-0123")
     retell.click()
-    page.get_by_text("5 of 6 steps are done.").wait_for()
+    page.get_by_text("5 of 6 steps done.").wait_for()
     axe(page)
     if pictures:
         page.screenshot(path=pictures / "adding-a-number.png", full_page=True)
