@@ -17,6 +17,7 @@ from agents.models import NumberSetup, NumberSetupStep, SetupStep
 from agents.number_setup import prove
 from calls import dialer, releasing
 from calls.models import Call, Via
+from calls.models.call_words import DESK_PROVIDER
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import User
@@ -39,11 +40,12 @@ class Seen:
 
 
 def seen(setup: NumberSetup) -> Seen:
-    """Since Retell has got the number."""
+    """Since Retell has got the number; what people and menus do with it over Twilio alone proves nothing."""
     since = setup.steps.filter(step=SetupStep.IMPORT).values_list("at", flat=True).first()
     if since is None:
         return Seen(None, None)
-    calls = Call.objects.filter(our_number=setup.number, requested_at__gte=since, desk_number="")
+    calls = Call.objects.filter(our_number=setup.number, requested_at__gte=since)
+    calls = calls.exclude(provider=DESK_PROVIDER)
     return Seen(_best(calls.outbound()), _best(calls.inbound()))
 
 

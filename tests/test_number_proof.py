@@ -193,6 +193,17 @@ def test_it_is_not_taken_back_while_a_call_of_it_is_on(world: World) -> None:
     assert number_proof.why_not_take_back(setup) == ""
 
 
+def test_what_people_and_menus_do_over_twilio_alone_proves_nothing(world: World) -> None:
+    setup = world.until("import")
+    for more in (
+        {"desk_number": STAFF, "lead": None},
+        {"direction": Direction.INBOUND, "lead": None, "counterpart": LEAD},
+    ):
+        factories.make_call(status=CallStatus.ENDED, our_number=OURS, agent=None, provider="twilio", **more)
+    seen = number_proof.seen(setup)
+    assert (seen.out, seen.inbound) == (None, None)
+
+
 def test_nothing_is_proved_before_retell_has_it(world: World) -> None:
     setup = world.until("attach")
     factories.make_call(status=CallStatus.ENDED, our_number=OURS, agent=None, desk_number=STAFF)

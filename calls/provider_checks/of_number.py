@@ -22,6 +22,7 @@ from agents.providers.base import Fault, NotFound, NumberProfile, Provider, Prov
 from agents.readiness import Check, Level
 from callcenter.connections import hand_back
 from calls.models import Call, Outcome
+from calls.models.call_words import DESK_PROVIDER
 from calls.provider_checks.of_trunk import line, lines_at_twilio
 
 NUMBER_TITLES: Mapping[str, Any] = {
@@ -58,7 +59,8 @@ def look_at_number(row: PhoneNumber, provider: Provider, *, now: datetime) -> li
 
 
 def _newest(row: PhoneNumber, *, now: datetime) -> tuple[Call | None, Call | None]:
-    calls = Call.objects.filter(our_number=row.number, desk_number="", requested_at__gt=now - LATELY)
+    calls = Call.objects.filter(our_number=row.number, requested_at__gt=now - LATELY)
+    calls = calls.exclude(provider=DESK_PROVIDER)
     ended = calls.outbound().exclude(sent_at=None).exclude(outcome="")
     return ended.order_by("-requested_at").first(), calls.inbound().order_by("-requested_at").first()
 
