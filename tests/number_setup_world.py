@@ -35,6 +35,9 @@ class World:
     def twilio(self) -> Twilio:
         return Twilio.from_settings()
 
+    def close(self) -> None:
+        self.twilio.close()
+
     @property
     def trunks(self) -> Trunking:
         return Trunking(self.twilio)

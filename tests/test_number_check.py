@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -27,8 +27,10 @@ Break = Callable[[World, NumberSetup], object]
 
 
 @pytest.fixture
-def world(start_sandbox: Callable[..., Sandbox], manager: User) -> World:
-    return World(start_sandbox(speed=100.0, seed=7), manager)
+def world(start_sandbox: Callable[..., Sandbox], manager: User) -> Iterator[World]:
+    world = World(start_sandbox(speed=100.0, seed=7), manager)
+    yield world
+    world.close()
 
 
 def found(row: PhoneNumber, provider: Any = None) -> dict[str, Check]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -30,9 +30,11 @@ pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("
 @pytest.fixture
 def world(
     live_server: Any, start_sandbox: Callable[..., Sandbox], settings: LazySettings, manager: User
-) -> World:
+) -> Iterator[World]:
     settings.CALLS_PER_SECOND = 50.0
-    return World(start_sandbox(speed=200.0, seed=7), manager)
+    world = World(start_sandbox(speed=200.0, seed=7), manager)
+    yield world
+    world.close()
 
 
 def once(call: Call, true: Callable[[Call], object]) -> Call:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 from typing import Any
 
@@ -26,8 +26,10 @@ LIST = "/admin/agents/phonenumber/"
 
 
 @pytest.fixture
-def world(start_sandbox: Callable[..., Sandbox], manager: User) -> World:
-    return World(start_sandbox(speed=100.0, seed=7), manager)
+def world(start_sandbox: Callable[..., Sandbox], manager: User) -> Iterator[World]:
+    world = World(start_sandbox(speed=100.0, seed=7), manager)
+    yield world
+    world.close()
 
 
 @pytest.fixture

@@ -165,13 +165,15 @@ class TestAtTheSandbox:
         trunk.phone_numbers.create(phone_number_sid=number.sid)
         return str(number.sid)
 
-    def imported(self, sandbox: Sandbox, **changes: Any) -> RetellProvider:
+    def imported(self, sandbox: Sandbox, **changes: Any) -> None:
         us = RetellProvider(base_url=sandbox.url, api_key=KEY)
         order = dataclasses.replace(
             ORDER, number=OURS, inbound_agent_id="agent_sandbox_lena", outbound_agent_id="agent_sandbox_ava"
         )
-        us.import_number(dataclasses.replace(order, **changes))
-        return us
+        try:
+            us.import_number(dataclasses.replace(order, **changes))
+        finally:
+            us.close()
 
     def ended(self, sandbox: Sandbox, sdk: retell.Retell, to: str = LEAD) -> str:
         placed = sdk.call.create_phone_call(from_number=OURS, to_number=to)
