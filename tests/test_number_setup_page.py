@@ -17,7 +17,8 @@ from twilio_wire import OURS
 
 from agents.models import NumberSetup, StepState
 from agents.sandbox.server import Sandbox
-from calls.models import Call, CallStatus
+from calls.dialer import ramp
+from calls.models import Call, CallStatus, NumberRamp, RampPlan
 from tests import factories
 
 pytestmark = pytest.mark.django_db
@@ -81,6 +82,7 @@ def test_from_the_list_to_a_number_at_retell_and_back_again(world: World, desk: 
     assert "Not yet" in desk.get(LIST).text
     assert "Its steps…" in desk.get(f"{LIST}{world.row(setup).pk}/change/").text
     assert world.passwords(setup)[0] not in page
+    assert NumberRamp.objects.get(number=world.row(setup)).plan == RampPlan.USUAL
     gone = desk.post(page_of(setup), {"do": "take_all_back"}, follow=True)
     assert "is as it was before" in gone.text
     assert world.number().voice_url == FORMER
@@ -88,6 +90,14 @@ def test_from_the_list_to_a_number_at_retell_and_back_again(world: World, desk: 
     logged = list(LogEntry.objects.values_list("change_message", flat=True))
     assert any("Retell gets the number" in message for message in logged)
     assert any("takes back everything" in message for message in logged)
+
+
+def test_a_plan_that_somebody_chose_for_it_since_stays(world: World, desk: Client) -> None:
+    setup = world.until("import")
+    ramp.set_plan(world.row(setup), RampPlan.OWN, own_steps=[ramp.Step(3, 9)], now=timezone.now())
+    whom = {name: getattr(value, "pk", value) for name, value in world.whom().items()}
+    assert "Retell gets the number: done." in press(desk, setup, "import", **whom)
+    assert NumberRamp.objects.get(number=world.row(setup)).plan == RampPlan.OWN
 
 
 def test_steps_are_taken_back_one_by_one_from_the_last(world: World, desk: Client) -> None:

@@ -26,7 +26,7 @@ from callcenter.checks import refuse_without_settings
 from calls import number_proof
 from calls.admin.number_release import ADMINISTRATORS
 from calls.admin.number_setup_forms import ImportForm, OfferForm, RingForm, TrunkForm
-from calls.dialer import BadRequest, NotAllowed, OnThePhone
+from calls.dialer import BadRequest, NotAllowed, OnThePhone, ramp
 
 WHAT_IT_DOES: Mapping[str, Any] = {
     SetupStep.NUMBER: gettext_lazy("Bought in Twilio's console; nothing is changed there by choosing it."),
@@ -44,7 +44,8 @@ WHAT_IT_DOES: Mapping[str, Any] = {
     ),
     SetupStep.IMPORT: gettext_lazy(
         "With the trunk's address, the user and a new password, the AI agents, our address to be asked who "
-        "is calling, and a number to fall back to."
+        "is calling, and a number to fall back to. In its first weeks it then makes few calls a day: its "
+        "page says how many."
     ),
     SetupStep.PROOF: gettext_lazy(
         "Until both were seen here it is not offered as caller ID: people ring back, and must reach somebody."
@@ -193,8 +194,12 @@ class NumberSetupViews:
         return redirect("admin:agents_numbersetup_page", setup.pk)
 
     def _run(self, request: HttpRequest, setup: NumberSetup, step: str, given: Given) -> HttpResponse:
+        here = PhoneNumber.objects.filter(number=setup.number, gone_since=None)
+        new_here = not here.exists()
         row = number_setup.run_step(setup, step, given, by=request.user, now=timezone.now())
         self.log_change(request, setup, f"{SetupStep(step).label}: {row.get_state_display()}")
+        if new_here and (number := here.first()) is not None:
+            ramp.begin(number, now=timezone.now())
         return self._say(request, setup, row)
 
     def _say(self, request: HttpRequest, setup: NumberSetup, row: NumberSetupStep) -> HttpResponse:
