@@ -31,6 +31,7 @@ SET_UP: list[Item] = [
     (_("AI agents"), "agents.agent", "record_voice_over"),
     (_("Phone numbers"), "agents.phonenumber", "dialpad"),
     (_("Telephone menus"), "calls.menu", "account_tree"),
+    (_("Messages for mailboxes"), "calls.voicemailmessage", "voicemail"),
     (_("Lists"), "calls.leadlist", "lists"),
     (_("Imports"), "calls.leadimport", "upload_file"),
     (_("Exports"), "calls.leadexport", "download"),

@@ -69,9 +69,14 @@ def may_have_one(call: Call) -> bool:
 
 
 def open_recording(
-    call: Call, *, byte_range: str = "", provider: Provider | None = None, client: httpx.Client | None = None
+    call: Call,
+    *,
+    byte_range: str = "",
+    part: int = 1,
+    provider: Provider | None = None,
+    client: httpx.Client | None = None,
 ) -> Recording:
-    """The recording from the first byte asked for: our own copy where there is one.
+    """The recording from the first byte asked for: our own copy where there is one, of its first part.
 
     `byte_range` is a request's Range header; what cannot be read is ignored, as HTTP wants. May speak
     HTTP: no transaction may be open. Raises RecordingGone, RecordingUnavailable.
@@ -79,12 +84,12 @@ def open_recording(
     kept = RecordingCopy.objects.filter(pk=call.pk).first()
     if kept is not None and kept.state == CopyState.DELETED:
         raise RecordingGone(_("The recording was deleted."))
-    if kept is not None and kept.state == CopyState.KEPT:
+    if kept is not None and kept.state == CopyState.KEPT and part == 1:
         try:
             return _from_file(kept, byte_range)
         except FileNotFoundError:
             log.exception("a kept recording is not there", call=str(call.pk), path=str(kept.path))
-    return fetch_recording(call, byte_range=byte_range, provider=provider, client=client)
+    return fetch_recording(call, byte_range=byte_range, part=part, provider=provider, client=client)
 
 
 def _from_file(kept: RecordingCopy, byte_range: str) -> Recording:
@@ -111,11 +116,16 @@ def _pieces(file: BinaryIO, first: int, length: int) -> Iterator[bytes]:
 
 
 def fetch_recording(
-    call: Call, *, byte_range: str = "", provider: Provider | None = None, client: httpx.Client | None = None
+    call: Call,
+    *,
+    byte_range: str = "",
+    part: int = 1,
+    provider: Provider | None = None,
+    client: httpx.Client | None = None,
 ) -> Recording:
     """As `open_recording`, from the phone company: the call is asked for afresh, its link used once."""
     carrier = provider_of(call.provider, provider or get_provider())
-    url = _fresh_url(call, carrier)
+    url = _fresh_url(call, carrier, part)
     wanted = ONE_RANGE.match(byte_range.strip())
     headers = {"Accept-Encoding": "identity", **carrier.recording_headers()}
     if wanted and (wanted[1] or wanted[2]):
@@ -138,18 +148,20 @@ def fetch_recording(
     return _passed_on(answer, asked=headers.get("Range", ""), http=http)
 
 
-def _fresh_url(call: Call, provider: Provider) -> str:
+def _fresh_url(call: Call, provider: Provider, part: int) -> str:
     if not call.provider_call_id:
         raise RecordingGone(_("This call never reached the phone company."))
     try:
         if Ability.LOOK_UP in provider.abilities:
-            url = provider.fetch_call(call.provider_call_id).facts.recording_url or ""
+            facts = provider.fetch_call(call.provider_call_id).facts
+            parts_of_it = [facts.recording_url or "", *(facts.further_recordings or ())]
         else:
-            url = call.recording_url
+            parts_of_it = [call.recording_url, *call.further_recordings]
     except NotFound as error:
         raise RecordingGone(_("The phone company no longer knows this call.")) from error
     except ProviderError as error:
         raise RecordingUnavailable(error.message) from error
+    url = parts_of_it[part - 1] if 1 <= part <= len(parts_of_it) else ""
     if not url:
         raise RecordingGone(_("This call was not recorded."))
     parts = urlsplit(url)

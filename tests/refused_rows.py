@@ -12,12 +12,15 @@ from django.utils import timezone
 from agents.models import NumberSetup, NumberSetupStep
 from calls.models import (
     CallBack,
+    DeskAction,
+    DeskTalk,
     Fallback,
     Menu,
     MenuKey,
     MenuPress,
     MenuVisit,
     NumberStanding,
+    VoicemailMessage,
     VoicePlace,
 )
 from tests.factories import make_agent, make_call, make_number
@@ -94,6 +97,19 @@ def make_place(**fields: Any) -> VoicePlace:
     return VoicePlace.objects.create(**{**given, **fields})
 
 
+def make_talk(state: str) -> DeskTalk:
+    return DeskTalk.objects.create(call=make_call("in_progress"), state=state, since=timezone.now())
+
+
+def make_action(**fields: Any) -> DeskAction:
+    given = {"call": make_call("in_progress"), "kind": "hold", "at": timezone.now()}
+    return DeskAction.objects.create(**{**given, **fields})
+
+
+def make_message(text: str = "Hello.") -> VoicemailMessage:
+    return VoicemailMessage.objects.create(text=text)
+
+
 REFUSED: list[tuple[str, Callable[[], object]]] = [
     ("when_refused_is_known", lambda: make_agent(when_refused="prayer")),
     ("call_back_kind_is_known", lambda: make_task(kind="wish")),
@@ -128,6 +144,11 @@ REFUSED: list[tuple[str, Callable[[], object]]] = [
     ("what_we_pointed_can_be_undone", lambda: make_place(pointed_at=timezone.now())),
     ("what_we_pointed_can_be_undone", lambda: make_place(former={})),
     ("calls_voiceplace.sid", lambda: twice(make_place, sid="PN1")),
+    ("desk_state_is_known", lambda: make_talk("dancing")),
+    ("desk_action_kind_is_known", lambda: make_action(kind="dance")),
+    ("only_a_transfer_is_taken", lambda: make_action(taken_at=timezone.now())),
+    ("one_voicemail_message_for_everybody", lambda: twice(make_message)),
+    ("voicemail_message_says_something", lambda: make_message("")),
     ("one_fallback_and_no_more", lambda: make_fallback(made=make_call("ended"), task=make_task())),
     ("agents_numbersetup.number", lambda: twice(make_setup)),
     ("setup_does_not_fall_back_to_itself", lambda: make_setup(fallback_number="+14155550123")),

@@ -221,7 +221,7 @@ class TestTheSameRules:
     def test_what_waits_for_an_ai_agent_is_made_by_the_person_instead(
         self, network: Sandbox, sales: User
     ) -> None:
-        agent = factories.make_agent()
+        agent = factories.make_agent(default_caller_id=factories.make_number(number=OURS))
         lead = factories.make_lead(LEAD, time_zone="America/New_York")
         later = timezone.now() + timedelta(hours=1)
         waits = dialer.ask(

@@ -32,6 +32,7 @@ from calls.models import (
     MenuKey,
     Note,
     Transcript,
+    VoicemailMessage,
     VoicePlace,
     WebhookEvent,
 )
@@ -48,6 +49,7 @@ LISTS = {
     "agents.PhoneNumber": (True, True, True),
     "calls.Lead": (True, True, True),
     "calls.LeadList": (True, True, True),
+    "calls.VoicemailMessage": (False, True, True),
     "calls.Call": (True, True, True),
     "calls.CallBatch": (True, True, True),
     "calls.CallBack": (True, True, True),
@@ -142,6 +144,7 @@ def world(sales: User, manager: User, administrator: User) -> dict[str, Any]:
         "calls.WebhookEvent": event,
         "calls.Heartbeat": beat,
         "calls.Menu": menu,
+        "calls.VoicemailMessage": VoicemailMessage.objects.create(user=sales, text=HOSTILE),
         "calls.Stop": stop,
         "auth.User": sales,
         "auth.Group": Group.objects.get(name="Sales"),

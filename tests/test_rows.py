@@ -275,6 +275,7 @@ NUMBERS: list[tuple[str, Callable[[str], object]]] = [
     ("counterpart_is_e164_or_withheld", lambda bad: change(make_call(), counterpart=bad)),
     ("call_our_number_is_e164", lambda bad: change(make_call(), our_number=bad)),
     ("call_desk_number_is_e164", lambda bad: change(make_desk_call(NUMBER), desk_number=bad)),
+    ("desk_action_number_is_e164", lambda bad: refused_rows.make_action(number=bad)),
     ("staff_phone_is_e164", lambda bad: make_staff_phone(bad)),
     ("lead_number_is_e164", lambda bad: change(make_lead().phones.get(), number=bad)),
     ("call_back_number_is_e164", lambda bad: change(make_call_back(), number=bad)),
@@ -285,7 +286,12 @@ NUMBERS: list[tuple[str, Callable[[str], object]]] = [
 ]
 FALLS_BACK = {"fallback_number": "+14155550124"}
 # A call whose caller ID is not yet chosen, or that an AI agent makes; a number that falls back to none yet.
-MAY_BE_EMPTY = {"call_our_number_is_e164", "call_desk_number_is_e164", "setup_fallback_is_e164"}
+MAY_BE_EMPTY = {
+    "call_our_number_is_e164",
+    "call_desk_number_is_e164",
+    "desk_action_number_is_e164",
+    "setup_fallback_is_e164",
+}
 
 
 def make_request(**fields: Any) -> CallRequest:
@@ -314,6 +320,7 @@ def says(message: str, constraint: str) -> bool:
         return message in (
             f"CHECK constraint failed: {constraint}",
             f"UNIQUE constraint failed: {columns_of(constraint)}",
+            f"UNIQUE constraint failed: index '{constraint}'",
         )
     # PostgreSQL: a unique column's constraint is named table_column_hash, that of the key table_pkey.
     table, _, column = constraint.partition(".")

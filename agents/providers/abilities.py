@@ -25,9 +25,11 @@ class Ability(enum.StrEnum):
     """Say how much room there is, and whether the key is good."""
     ASK_INBOUND = "ask_inbound"
     """Ask us who is calling when one of our numbers rings."""
+    MOVE = "move"
+    """Send the telephones of a call that one of us makes elsewhere: on hold, to a colleague, to a message."""
 
 
-TODAYS = frozenset(Ability) - {Ability.CREATE_AGENT, Ability.BARGE_IN}
+TODAYS = frozenset(Ability) - {Ability.CREATE_AGENT, Ability.BARGE_IN, Ability.MOVE}
 
 WHY_NOT: dict[Ability, Promise] = {
     Ability.LOOK_UP: _(
@@ -56,5 +58,9 @@ WHY_NOT: dict[Ability, Promise] = {
     Ability.ASK_INBOUND: _(
         "Retell, as this site is set up to speak to it, does not ask who is calling: the "
         "number's own AI agent answers."
+    ),
+    Ability.MOVE: _(
+        "An AI agent holds this conversation: only calls that one of us makes can be put on hold or "
+        "transferred from here."
     ),
 }

@@ -104,9 +104,13 @@ class CallFacts:
     in_voicemail: bool | None = None
     analysis: Mapping[str, Any] | None = None
     """The customer's own analysis fields, as configured on the agent."""
+    further_recordings: tuple[str, ...] | None = None
+    """Of the same call, in time, where it was recorded in parts; `recording_url` is the first."""
     transfer_to: str | None = None
     ringing_at: datetime | None = None
     """When their telephone began to ring, where the provider tells."""
+    desk_ended_at: datetime | None = None
+    """When our own telephone, rung first, was put down; theirs may go on with a colleague."""
     strength: int = 2
     """Of facts of one stage the stronger counts: 2 says it of the person's telephone, 1 only that it could
     not be rung, 0 of our own, which was rung first."""
@@ -337,6 +341,18 @@ class Provider(ABC):
 
     @abstractmethod
     def hang_up(self, provider_call_id: str) -> None: ...
+
+    def move_theirs(self, provider_call_id: str, *, call_uuid: str, keys: str = "") -> None:
+        """Of a call that one of us makes, while they are on the line: their telephone leaves whatever it is
+        in and asks us what it shall hear from now on, after `keys` (0-9 * # w) were pressed towards it.
+
+        Raises NotFound when they are gone, Busy, Refused, NotSent or Unclear; keys are never sent twice.
+        """
+        raise NotOffered(Ability.MOVE)
+
+    def move_colleague(self, leg_id: str, *, call_uuid: str) -> None:
+        """As `move_theirs`, of the telephone of a colleague who has taken the call."""
+        raise NotOffered(Ability.MOVE)
 
     @abstractmethod
     def steer(

@@ -18,6 +18,7 @@ from calls.admin import menus as menus
 from calls.admin import people as people
 from calls.admin import phone_numbers as phone_numbers
 from calls.admin import promises as promises
+from calls.admin import voicemail_messages as voicemail_messages
 
 __all__ = [
     "access",
@@ -35,4 +36,5 @@ __all__ = [
     "people",
     "phone_numbers",
     "promises",
+    "voicemail_messages",
 ]

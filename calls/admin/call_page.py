@@ -27,13 +27,14 @@ from agents.providers.abilities import WHY_NOT, Ability
 from agents.providers.base import NotOffered
 from agents.providers.registry import can
 from callcenter.connections import hand_back
-from calls import dialer, dispositions, eligibility, recording_copies, recordings
+from calls import desk_talk, dialer, dispositions, eligibility, recording_copies, recordings
 from calls.admin import call_story as story
 from calls.admin.call_instead import instead
 from calls.admin.call_overrides import overrides_shown
 from calls.admin.call_steering import CallSteeringViews, steering_facts
 from calls.admin.call_tone import tone
-from calls.admin.desk_call import desk_phone_of
+from calls.admin.call_while_on import interrupted
+from calls.admin.desk_talk import DeskTalkViews, desk_talk_facts
 from calls.admin.formats import money, talk
 from calls.dialer import BadRequest, NotAllowed, OnThePhone
 from calls.eligibility import Verdict, local_times
@@ -51,10 +52,10 @@ LONGEST_BODY = 100_000
 WITHHELD = gettext_lazy(
     "The number was withheld, so no number could be blocked. If you know it, write it down under Do not call."
 )
-PARTS = ("head", "next", "story", "player", "talk", "steer", "meaning")
+PARTS = ("head", "next", "story", "player", "talk", "desk", "steer", "meaning")
 
 
-class CallPageViews(CallSteeringViews):
+class CallPageViews(CallSteeringViews, DeskTalkViews):
     """The part of the calls' admin that is the page and its buttons. Mixed into a ModelAdmin of Call."""
 
     admin_site: Any
@@ -77,6 +78,7 @@ class CallPageViews(CallSteeringViews):
             at("disposition/", require_POST(self.set_disposition), "disposition"),
             at("note/", require_POST(self.add_note), "note"),
             at("steer/", require_POST(self.steer), "steer"),
+            at("desk/<slug:what>/", require_POST(self.desk_do), "desk"),
             at("hang-up/", require_POST(self.hang_up), "hang_up"),
             at("cancel/", require_POST(self.cancel), "cancel"),
             at("call-now/", require_POST(self.call_now), "call_now"),
@@ -143,7 +145,8 @@ class CallPageViews(CallSteeringViews):
         # Neither the phone company's answer nor the listening may hold one of the few connections.
         hand_back()
         try:
-            sound = recordings.open_recording(call, byte_range=request.headers.get("Range", ""))
+            part = int(request.GET.get("part", "1")) if request.GET.get("part", "1").isdecimal() else 0
+            sound = recordings.open_recording(call, byte_range=request.headers.get("Range", ""), part=part)
         except recordings.RecordingGone as gone:
             return HttpResponse(str(gone), status=404, content_type="text/plain; charset=utf-8")
         except recordings.RecordingUnavailable as problem:
@@ -247,7 +250,7 @@ class CallPageViews(CallSteeringViews):
         if agent is None and not call.desk_number:
             messages.error(request, _("Choose an AI agent on the lead's page."))
             return self._back(call)
-        own = desk_phone_of(request.user) if call.desk_number else ""
+        own = desk_talk.phone_of(request.user) if call.desk_number else ""
         if call.desk_number and not own:
             messages.error(request, _("Say on the lead's page at which telephone you are to be rung."))
             return self._back(call)
@@ -342,12 +345,13 @@ def page_facts(request: HttpRequest, call: Call, *, now: datetime) -> dict[str, 
         "follow": not over or (not call.final and (recent or call.next_look_at is not None)),
         "calm": over and not recent,
         "waits": waits,
-        "interrupted": story.interrupted(call),
+        "interrupted": interrupted(call),
         "steps": story.timeline(call, waits=waits),
         "beside": list(instead(call)),
         "lines": lines,
         "times": [line.times for line in lines],
         "recorded": recordings.may_have_one(call),
+        "further_parts": range(2, len(call.further_recordings) + 2),
         "copy_failed": recording_copies.failure_of(call) if user.has_perm(SEE_EVERYONES) else None,
         "analysis": analysis_rows(call),
         "raw_word": story.said_by_phone_company(call),
@@ -362,6 +366,7 @@ def page_facts(request: HttpRequest, call: Call, *, now: datetime) -> dict[str, 
         "can_hang_up": can_hang_up,
         "why_no_hang_up": WHY_NOT[Ability.HANG_UP] if may_hang_up and not can_hang_up else "",
         **steering_facts(request, call),
+        **desk_talk_facts(request, call),
         "may_cancel": may_call and call.status in {CallStatus.QUEUED, *BEING_PLACED},
         "may_opt_out": user.has_perm("calls.add_donotcall") and bool(call.counterpart),
         "may_judge": may_call and (over or call.status == CallStatus.IN_PROGRESS),

@@ -18,6 +18,7 @@ from agents.providers.base import Fault
 from calls.admin.call_instead import instead
 from calls.admin.call_pressed import picked_up_by_us, pressed
 from calls.admin.call_step import Step
+from calls.admin.call_while_on import at_the_desk, interruptions, words_to_the_agent
 from calls.admin.formats import talk
 from calls.dialer import Waiting
 from calls.models import (
@@ -166,8 +167,9 @@ def timeline(call: Call, *, waits: Waiting | None) -> list[Step]:
         *_asked(call),
         *_placed(call),
         *pressed(call),
-        *_interrupted(call),
-        *_steered(call),
+        *interruptions(call),
+        *words_to_the_agent(call),
+        *at_the_desk(call),
         *_ended(call),
         *instead(call),
         *_afterwards(call),
@@ -260,59 +262,6 @@ def ring_time(call: Call) -> str:
         return ""
     seconds = max(0, round((until - call.ringing_at).total_seconds()))
     return ngettext("For %(s)d second", "For %(s)d seconds", seconds) % {"s": seconds}
-
-
-def interrupted(call: Call) -> str:
-    """How often, and how soon the AI agent was silent; '' for a call without interruptions."""
-    found = list(call.interruptions.all())
-    if not found:
-        return ""
-    often = ngettext("%(times)d interruption", "%(times)d interruptions", len(found)) % {"times": len(found)}
-    measured = [one.silence_ms for one in found if one.silence_ms is not None]
-    if not measured:
-        return often
-    return _("%(often)s, silent after %(ms)d ms on average") % {
-        "often": often,
-        "ms": round(sum(measured) / len(measured)),
-    }
-
-
-def _interrupted(call: Call) -> Iterator[Step]:
-    for one in call.interruptions.all():
-        if one.problem:
-            text = _("Interrupted: the AI agent could not be told to stop, and finished its sentence")
-            yield Step(one.began_at, "record_voice_over", text, one.problem, "bad")
-            continue
-        silent = ""
-        if one.silence_ms is not None:
-            silent = _("It was silent after %(ms)d ms") % {"ms": one.silence_ms}
-        yield Step(one.began_at, "record_voice_over", _("Interrupted: the AI agent was told to stop"), silent)
-
-
-def _steered(call: Call) -> Iterator[Step]:
-    """Each word to the AI agent, by whom, and what became of it."""
-    for said in call.steerings.select_related("user", "api_key"):
-        who = (said.user.get_full_name() or said.user) if said.user else said.api_key or _("someone")
-        if said.problem:
-            detail, kind = _("It was not taken: %(why)s") % {"why": said.problem}, "bad"
-        else:
-            detail, kind = "" if said.taken_at else _("Nobody knows whether it was taken"), "done"
-        if said.context:
-            text = _("%(who)s told the AI agent: “%(text)s”") % {"who": who, "text": said.context}
-        elif said.answer_now:
-            text = _("%(who)s let the AI agent answer") % {"who": who}
-        if said.context or said.answer_now:
-            yield Step(said.said_at, "campaign", text, detail, kind)
-        for name, value in said.variables.items():
-            if value is None:
-                text = _("%(who)s put “%(name)s” back as it was") % {"who": who, "name": name}
-            else:
-                text = _("%(who)s changed “%(name)s” to “%(value)s”") % {
-                    "who": who,
-                    "name": name,
-                    "value": value,
-                }
-            yield Step(said.said_at, "edit", text, detail, kind)
 
 
 def _there(call: Call) -> str:

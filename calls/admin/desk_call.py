@@ -19,17 +19,12 @@ from unfold.widgets import UnfoldAdminSelectWidget, UnfoldAdminTextInputWidget
 
 from agents import phone
 from agents.models import PhoneNumber
-from calls import dialer
+from calls import desk_talk, dialer
 from calls.admin.scope import to_call_in_the_way
 from calls.eligibility import Decision, Verdict, decide, local_times
 from calls.models import Lead, LeadPhone, StaffPhone, Via
 
 MENDED_HERE = {"no_caller_id"}
-
-
-def desk_phone_of(user: Any) -> str:
-    """The telephone at which this person is rung; '' when nobody has asked them yet."""
-    return StaffPhone.objects.filter(user=user.pk).values_list("number", flat=True).first() or ""
 
 
 class DeskCallForm(forms.Form):
@@ -97,7 +92,7 @@ class DeskCallViews:
         phones = list(lead.phones.all())
         form = DeskCallForm(
             request.POST if request.method == "POST" else None,
-            initial={"own_number": desk_phone_of(request.user), "number": request.GET.get("number", "")},
+            initial={"own_number": desk_talk.phone_of(request.user), "number": request.GET.get("number", "")},
             phones=phones,
         )
         if request.method == "POST" and not why_not and form.is_valid():

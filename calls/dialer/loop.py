@@ -20,7 +20,7 @@ from django.utils import timezone
 
 from agents.providers.base import Provider
 from agents.providers.registry import carriers, provider_of
-from calls import provider_checks, recording_copies
+from calls import desk_talk, provider_checks, recording_copies
 from calls.dialer import account, adopt, breaker, fallback, gate, settle
 from calls.dialer.batches import cancel_next, fill_next, finish_batches
 from calls.dialer.claim import Nothing, claim_next, claim_some, expire_overdue
@@ -206,6 +206,7 @@ class Dialer:
     def step_hang_up(self) -> float:
         now = timezone.now()
         told = [reconcile.hang_up_marked(carrier, now=now) for carrier in carriers(self.provider)]
+        told += [desk_talk.free_ours(carrier, now=now) for carrier in carriers(self.provider)]
         return 0.05 if any(told) else 0.5
 
     def step_fill(self) -> float:

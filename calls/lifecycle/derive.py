@@ -66,7 +66,8 @@ class Derived:
 
 def derive(facts: Iterable[Fact]) -> Derived:
     """Raises ValueError without any fact."""
-    ranked = sorted(_without_ours(list(facts)), key=lambda fact: fact.rank, reverse=True)
+    found = list(facts)
+    ranked = sorted(_without_ours(found), key=lambda fact: fact.rank, reverse=True)
     if not ranked:
         raise ValueError("a call without facts cannot be derived")
 
@@ -93,7 +94,9 @@ def derive(facts: Iterable[Fact]) -> Derived:
         "in_voicemail": best("in_voicemail"),
         "analysis": dict(best("analysis") or {}),
         "recording_url": (best("recording_url") or "")[:2000],
+        "further_recordings": list(best("further_recordings") or ()),
         "transfer_to": (best("transfer_to") or "")[:120],
+        "desk_ended_at": max(filter(None, (fact.facts.desk_ended_at for fact in found)), default=None),
     }
     ending: Ending | None = best("ending")
     if stage >= Stage.ENDED:

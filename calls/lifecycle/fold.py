@@ -16,13 +16,22 @@ import structlog
 from django.db.models import Q
 from django.utils.translation import gettext as _
 
-from agents.providers.base import CallFacts, EventKind, Provider, Stage, Unreadable
+from agents.providers.base import CallFacts, EventKind, Provider, RetryClass, Stage, Unreadable
 from agents.providers.registry import get_provider
 from calls import dispositions, recording_copies, search
 from calls.dialer import refusals
 from calls.lifecycle import schedule
 from calls.lifecycle.derive import Derived, Fact, derive
-from calls.models import Call, CallStatus, Direction, Outcome, Transcript, WebhookEvent
+from calls.models import (
+    AnsweredBy,
+    Call,
+    CallStatus,
+    DeskAction,
+    Direction,
+    Outcome,
+    Transcript,
+    WebhookEvent,
+)
 from calls.models.call_words import CLIMB
 from calls.models.webhook_event import EventSource
 
@@ -155,6 +164,15 @@ def told(call: Call, derived: Derived) -> dict[str, Any]:
     asked = call.cancel_requested_at or call.hang_up_at
     if columns.get("outcome") == Outcome.NO_ANSWER and derived.stopped and asked:
         columns |= {"outcome": Outcome.CANCELED, "outcome_evidence": _("We hung up before anybody answered.")}
+    talked = columns.get("outcome") == Outcome.CONNECTED
+    if call.desk_number and talked and DeskAction.objects.left_a_message(call):
+        # Whoever was there heard a mailbox: a surer word than a guess from the first second.
+        columns |= {
+            "outcome": Outcome.VOICEMAIL,
+            "answered_by": AnsweredBy.MACHINE,
+            "outcome_evidence": _("Whoever called left a message on a mailbox."),
+            "retry_class": RetryClass.LATER.value,
+        }
     return columns
 
 

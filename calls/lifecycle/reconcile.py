@@ -18,7 +18,7 @@ from agents.providers.abilities import Ability
 from agents.providers.base import NotFound, Provider, ProviderError, Report, Stage
 from calls.lifecycle import schedule
 from calls.lifecycle.facts import store_lookup
-from calls.models import Call, CallStatus, CallStep, Outcome, StepKind
+from calls.models import Call, CallStatus, CallStep, DeskState, Outcome, StepKind
 from calls.models.clock import database_now, skips_locked_rows
 
 log = structlog.get_logger(__name__)
@@ -27,6 +27,9 @@ ON = (CallStatus.PLACED, CallStatus.RINGING, CallStatus.IN_PROGRESS)
 A_REQUEST = 100
 GIVES_UP_AFTER = 3
 """Calls of one list that could not be fetched: each may have taken half a minute."""
+WITHOUT_US = (DeskState.COLLEAGUE, DeskState.HANDED_OVER, DeskState.TOGETHER, DeskState.MESSAGE)
+"""Where whoever made the call may leave it, and it goes on."""
+LEFT_ALONE_S = 3
 LOST_AFTER_LOOKS = 14
 """About an hour of looks that say "no such call": then nobody knows how it ended."""
 
@@ -198,16 +201,19 @@ def hang_up_marked(provider: Provider, *, now: datetime) -> bool:
     """Hang up one call: asked for by a person, or cancelled and not answered yet. True: maybe more.
 
     Calls in conversation are hung up only when a person asked for exactly that, which takes the mark of the
-    cancelling away: who was cancelled and answers before the phone company has obeyed is not cut off.
+    cancelling away: who was cancelled and answers before the phone company has obeyed is not cut off. And
+    when the telephone was put down from which they were called.
     """
     if Ability.HANG_UP not in provider.abilities:
         return False
     asked_for = Q(cancel_requested_at__isnull=True, hang_up_at__isnull=False, status__in=ON)
     cancelled = Q(cancel_requested_at__isnull=False, status__in=[CallStatus.PLACED, CallStatus.RINGING])
+    # Ours was put down while they were on hold or on their way back: there the phone company ends only ours.
+    put_down = Q(desk_ended_at__lte=now - timedelta(seconds=LEFT_ALONE_S), status=CallStatus.IN_PROGRESS)
+    left_alone = put_down & ~Q(desk_talk__state__in=WITHOUT_US)
     due = Q(hang_up_at__isnull=True) | Q(hang_up_at__lte=now)
-    ringing = Call.objects.filter(asked_for | cancelled, due, provider=provider.name).exclude(
-        provider_call_id=""
-    )
+    marked = Call.objects.filter(asked_for | cancelled | left_alone, due, provider=provider.name)
+    ringing = marked.exclude(provider_call_id="")
     if not ringing.exists():
         return False
     with transaction.atomic():

@@ -19,6 +19,7 @@ from calls.models.call_words import (
 from calls.models.callback import CallBack, CallBackKind
 from calls.models.caps import CapChange, DailyCap
 from calls.models.comparison import ComparedCall, Comparison
+from calls.models.desk_talk import DeskAction, DeskActionKind, DeskState, DeskTalk, VoicemailMessage
 from calls.models.do_not_call import DoNotCall
 from calls.models.exports import LeadExport, LeadExportPart
 from calls.models.fallback import Fallback, FallbackState
@@ -62,6 +63,10 @@ __all__ = [
     "ComparedCall",
     "Comparison",
     "DailyCap",
+    "DeskAction",
+    "DeskActionKind",
+    "DeskState",
+    "DeskTalk",
     "Direction",
     "Disposition",
     "DoNotCall",
@@ -109,6 +114,7 @@ __all__ = [
     "Transcript",
     "Via",
     "VoicePlace",
+    "VoicemailMessage",
     "WebhookEvent",
     "ZoneSource",
 ]

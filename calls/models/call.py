@@ -198,6 +198,7 @@ class Call(models.Model):
     """When whoever makes the call asked at the telephone to be connected, and nothing spoke against it."""
     ringing_at = models.DateTimeField(_("ringing since"), null=True, blank=True)
     """Their telephone; only where the provider tells."""
+    desk_ended_at = models.DateTimeField(_("our own telephone was put down"), null=True, blank=True)
     answered_at = models.DateTimeField(_("picked up"), null=True, blank=True)
     ended_at = models.DateTimeField(_("ended"), null=True, blank=True)
     analysed_at = models.DateTimeField(null=True, blank=True)
@@ -216,6 +217,7 @@ class Call(models.Model):
     in_voicemail = models.BooleanField(_("reached voicemail"), null=True, blank=True)
     analysis = models.JSONField(_("analysis"), default=dict, blank=True)
     recording_url = models.URLField(max_length=2000, blank=True)
+    further_recordings = models.JSONField(_("where its later parts are"), default=list, blank=True)
     transfer_to = models.CharField(_("transferred to"), max_length=120, blank=True)
     final = models.BooleanField(_("nothing more to come"), default=False)
     incident = models.CharField(_("incident"), max_length=300, blank=True)

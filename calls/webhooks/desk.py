@@ -31,10 +31,10 @@ def offer(asked: Callback, about: UUID | None, now: datetime) -> Twiml:
     answer = Twiml()
     call = _call(about)
     if call is None:
-        return _goodbye(_("This call is not known any more."))
+        return goodbye(_("This call is not known any more."))
     for _time in range(OFFERS):
-        keys = answer.gather(action=_at("desk-key", call.pk), digits=1, timeout_s=5, even_if_empty=False)
-        keys.say(_("Press 1 to be connected to %(name)s.") % {"name": _name(call)})
+        keys = answer.gather(action=at("desk-key", call.pk), digits=1, timeout_s=5, even_if_empty=False)
+        keys.say(_("Press 1 to be connected to %(name)s.") % {"name": name_of(call)})
     answer.say(_("Nothing was pressed. Nobody was called. Goodbye."))
     answer.hang_up()
     return answer
@@ -46,19 +46,21 @@ def key(asked: Callback, about: UUID | None, now: datetime) -> Twiml:
         return offer(asked, about, now)
     found = let_through(about)
     if found.call is None:
-        return _goodbye(_("%(name)s cannot be called now.") % {"name": _name(_call(about))} + " " + found.why)
+        return goodbye(
+            _("%(name)s cannot be called now.") % {"name": name_of(_call(about))} + " " + found.why
+        )
     recorded = settings.RECORDING_NOTICE
     answer = Twiml()
     answer.dial(
         numbers=[found.call.counterpart],
         caller_id=found.call.our_number,
-        action=_at("desk-after", about),
+        action=at("desk-after", about),
         ring_s=RINGS_S,
         longest_s=LONGEST_S,
         status_callback=address(f"/webhook/twilio/status/{about}"),
         detect="Enable",
         detect_callback=address(f"/webhook/twilio/status/{about}"),
-        whisper_url=_at("desk-notice", about) if recorded else "",
+        whisper_url=at("desk-notice", about) if recorded else "",
         record=bool(recorded),
         recording_callback=address(f"/webhook/twilio/status/{about}") if recorded else "",
     )
@@ -73,22 +75,10 @@ def notice(asked: Callback, about: UUID | None, now: datetime) -> Twiml:
     return answer
 
 
-def after(asked: Callback, about: UUID | None, now: datetime) -> Twiml:
-    """Theirs is over, or was never picked up; ours is still there."""
-    said = {
-        "busy": _("The line is busy."),
-        "no-answer": _("Nobody picked up."),
-        "failed": _("The number could not be reached."),
-        "canceled": _("The call was cancelled."),
-    }
-    return _goodbye(said.get(asked.dialled_status, _("The call is over.")))
-
-
 VOICES: Mapping[str, Callable[[Callback, UUID | None, datetime], Twiml]] = {
     "desk": offer,
     "desk-key": key,
     "desk-notice": notice,
-    "desk-after": after,
 }
 
 
@@ -97,18 +87,18 @@ def _call(about: UUID | None) -> Call | None:
     return rows.filter(pk=about).first() if about else None
 
 
-def _name(call: Call | None) -> str:
+def name_of(call: Call | None) -> str:
     if call is None:
         return _("They")
     return (call.lead.spoken_name if call.lead else "") or phone.pretty(call.counterpart)
 
 
-def _goodbye(text: str) -> Twiml:
+def goodbye(text: str) -> Twiml:
     answer = Twiml()
     answer.say(text[:LONGEST_SAID])
     answer.hang_up()
     return answer
 
 
-def _at(script: str, about: UUID) -> str:
+def at(script: str, about: UUID) -> str:
     return address(f"/webhook/twilio/voice/{script}/{about}")

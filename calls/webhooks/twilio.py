@@ -33,7 +33,7 @@ from agents.providers.twilio.signature import (
 )
 from agents.providers.twilio.twiml import CONTENT_TYPE, Twiml
 from calls.lifecycle import NotStored, store_webhook
-from calls.webhooks import desk, menu
+from calls.webhooks import desk, desk_talk, menu
 from calls.webhooks.refusals import count_refusal
 from calls.webhooks.retell import SEND_AGAIN, TOO_LARGE, Answer, SignedDoor
 
@@ -54,7 +54,12 @@ def sorry() -> Twiml:
     return answer
 
 
-VOICES: Mapping[str, Voice] = {"sorry": lambda asked, about, now: sorry(), **desk.VOICES, **menu.VOICES}
+VOICES: Mapping[str, Voice] = {
+    "sorry": lambda asked, about, now: sorry(),
+    **desk.VOICES,
+    **desk_talk.VOICES,
+    **menu.VOICES,
+}
 """By the word in the path. `sorry` is the fallback of every other document."""
 
 

@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import ClassVar, Self
 
+from django.utils.translation import gettext as _
+
 from agents.providers.abilities import Ability
 from agents.providers.base import (
     Accepted,
@@ -26,12 +28,13 @@ from agents.providers.limited import LimitedProvider
 from agents.providers.live import LiveEvent
 from agents.providers.twilio import calls_in
 from agents.providers.twilio import signature as signatures
+from agents.providers.twilio.answers import Over
 from agents.providers.twilio.callbacks import read_callback
 from agents.providers.twilio.orders import LegOrder, encode
-from agents.providers.twilio.reading import RUNG_BY_US, callback_facts, look_facts
+from agents.providers.twilio.reading import ANSWERED, RUNG_BY_US, callback_facts, look_facts
 from agents.providers.twilio.resources import Leg
 from agents.providers.twilio.rest import Twilio
-from agents.providers.twilio.twiml import address
+from agents.providers.twilio.twiml import Twiml, address
 
 DESK_RINGS_S = 25
 TWILIO_TAKES_UP_TO = timedelta(seconds=60)
@@ -47,7 +50,7 @@ class TwilioProvider(LimitedProvider):
     idempotent: ClassVar[bool] = False
     signature_header: ClassVar[str] = signatures.HEADER
     stops_replays: ClassVar[bool] = False
-    abilities: ClassVar[frozenset[Ability]] = frozenset({Ability.HANG_UP, Ability.LOOK_UP})
+    abilities: ClassVar[frozenset[Ability]] = frozenset({Ability.HANG_UP, Ability.LOOK_UP, Ability.MOVE})
 
     def __init__(self, twilio: Twilio) -> None:
         self.twilio = twilio
@@ -116,8 +119,37 @@ class TwilioProvider(LimitedProvider):
         return found
 
     def hang_up(self, provider_call_id: str) -> None:
-        """Ours, and with it theirs. Raises what `Twilio.hang_up` does; one that is over is fine."""
+        """Ours, and with it theirs, wherever it has been sent meanwhile, and whoever theirs was connected to.
+        Raises what `Twilio.hang_up` does; one that is over is fine.
+        """
         self.twilio.hang_up(provider_call_id)
+        for theirs in self.twilio.children(provider_call_id):
+            if not theirs.over:
+                self.twilio.hang_up(theirs.sid)
+
+    def move_theirs(self, provider_call_id: str, *, call_uuid: str, keys: str = "") -> None:
+        """Theirs is the leg that ours rang. Out of a Dial: ours then asks that Dial's `action`."""
+        legs = self.twilio.children(provider_call_id)
+        theirs = next((leg.sid for leg in legs if leg.status == ANSWERED), "")
+        asks = address(f"/webhook/twilio/voice/desk-them/{call_uuid}")
+        if not theirs:
+            raise NotFound(_("They are not on the line any more."))
+        if not keys:
+            self._move(theirs, url=asks)
+            return
+        pressing = Twiml()
+        pressing.keys(keys)
+        pressing.redirect(asks)
+        self._move(theirs, twiml=str(pressing))
+
+    def move_colleague(self, leg_id: str, *, call_uuid: str) -> None:
+        self._move(leg_id, url=address(f"/webhook/twilio/voice/desk-colleague/{call_uuid}"))
+
+    def _move(self, leg: str, *, url: str = "", twiml: str = "") -> None:
+        try:
+            self.twilio.redirect(leg, url=url, twiml=twiml, repeat=not twiml)
+        except Over as over:
+            raise NotFound(_("They are not on the line any more.")) from over
 
     def recording_headers(self) -> Mapping[str, str]:
         return self.twilio.credentials()

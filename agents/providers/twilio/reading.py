@@ -1,7 +1,8 @@
 """What Twilio tells of a call that a person makes, as facts: callbacks that were pushed, and look-ups.
 
 Such a call is two legs. Ours (the *desk*'s) is rung by REST and is the call's id; a Dial in it rings the
-person's. Every fact names our leg's sid. How it ended follows from the person's leg by `ENDINGS`:
+person's, and a Dial in that one a colleague's. Every fact names our leg's sid. How it ended follows from
+the person's leg by `ENDINGS`:
 
 | status | answered by | SIP | how it ended | who picked up |
 |---|---|---|---|---|
@@ -125,6 +126,8 @@ def callback_facts(told: Callback, *, recording_url: str = "") -> CallFacts | No
         return _of_their_telephone(told)
     if told.family == Family.PROGRESS and told.direction == RUNG_BY_US and not told.parent_sid:
         return _of_ours(told)
+    if told.parent_sid:
+        return None
     if told.family == Family.DIALLED and told.dialled_status == "failed" and not told.dialled_sid:
         return CallFacts(provider_call_id=told.leg_sid, stage=Stage.ENDED, strength=1, ending=NOT_DIALLED)
     if (
@@ -145,6 +148,7 @@ def _of_ours(told: Callback) -> CallFacts:
         strength=0,
         direction="outbound",
         ended_at=told.at,
+        desk_ended_at=told.at,
         disconnection_reason=f"desk {told.status}",
         ending=_never_rung(told.status),
     )
@@ -185,11 +189,15 @@ def look_facts(body: bytes, *, recording_url: str = "") -> CallFacts:
     look-up alone says busy of a declined call, failed of a number that does not exist, and is the weaker
     for it. Raises Unreadable.
     """
-    ours, theirs, recordings = _read(body)
+    found = _read(body)
+    ours, theirs, recordings = found.ours, found.theirs, found.recordings
+    urls = [recording_url.replace("{}", one.sid) for one in recordings]
     about: dict[str, Any] = {
         "provider_call_id": ours.sid,
         "direction": "outbound",
-        "recording_url": recording_url.replace("{}", recordings[0].sid) if recordings else None,
+        "recording_url": urls[0] if urls else None,
+        "further_recordings": tuple(urls[1:]) or None,
+        "desk_ended_at": ours.ended_at if ours.over else None,
     }
     if theirs is None:
         if not ours.over:
@@ -212,7 +220,7 @@ def look_facts(body: bytes, *, recording_url: str = "") -> CallFacts:
         stage = {RINGING: Stage.RINGING, ANSWERED: Stage.CONNECTED}.get(theirs.status, Stage.KNOWN)
         return CallFacts(stage=stage, started_at=_picked_up(theirs), **about)
     return CallFacts(
-        stage=settled([ours, theirs], recordings),
+        stage=settled(found.legs, recordings),
         started_at=_picked_up(theirs),
         ended_at=theirs.ended_at,
         duration_ms=None if theirs.duration_s is None else theirs.duration_s * 1000,
@@ -220,21 +228,37 @@ def look_facts(body: bytes, *, recording_url: str = "") -> CallFacts:
         disconnection_reason=theirs.status,
         ending=ending_of(theirs.status, answered_by=theirs.answered_by),
         **about,
-        **cost_of([ours, theirs]),
+        **cost_of(found.legs),
     )
 
 
-def _read(body: bytes) -> tuple[Leg, Leg | None, Sequence[read.Recording]]:
-    """Our leg, the first that it rang, and what was recorded."""
+@dataclass(frozen=True, slots=True)
+class _Looked:
+    """Our leg, the first that it rang, the colleagues' that theirs rang, and what was recorded, in time."""
+
+    ours: Leg
+    theirs: Leg | None
+    colleagues: Sequence[Leg]
+    recordings: Sequence[read.Recording]
+
+    @property
+    def legs(self) -> Sequence[Leg]:
+        return [self.ours, *([self.theirs] if self.theirs else []), *self.colleagues]
+
+
+def _read(body: bytes) -> _Looked:
     try:
         found = json.loads(body)
         ours = read.leg(found["leg"])
         children = sorted(map(read.leg, found["children"]), key=lambda leg: (_when(leg.created_at), leg.sid))
-        recordings = [read.recording(item) for item in found["recordings"]]
+        colleagues = [read.leg(item) for item in found.get("colleagues", [])]
+        told = map(read.recording, [*found["recordings"], *found.get("further", [])])
+        recordings = {one.sid: one for one in told}.values()
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise Unreadable("This is no look-up of a call.") from error
     whole = [one for one in recordings if one.status not in {"absent", "failed"}]
-    return ours, children[0] if children else None, whole
+    whole.sort(key=lambda one: (_when(one.started_at), one.sid))
+    return _Looked(ours, children[0] if children else None, colleagues, whole)
 
 
 def _when(at: datetime | None) -> float:

@@ -158,6 +158,7 @@ class Recording:
     duration_s: int | None
     channels: int
     source: str
+    started_at: datetime | None = None
 
 
 Found = Mapping[str, Any]
@@ -301,4 +302,5 @@ def recording(found: Found) -> Recording:
         duration_s=whole(found, "duration"),
         channels=whole(found, "channels") or 1,
         source=text(found, "source"),
+        started_at=moment(found, "start_time"),
     )

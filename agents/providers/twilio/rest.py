@@ -166,15 +166,29 @@ class Twilio:
         return read.leg(self.get(self._path("Calls", sid)))
 
     def whole_call(self, sid: str) -> bytes:
-        """A leg, the legs that its Dial rang and their recordings, in Twilio's words, to be kept as a fact;
-        `reading.look_facts` reads it. The same answers give the same bytes.
+        """A leg, the legs that its Dial rang and those that they rang, and what was recorded of it all, in
+        Twilio's words, to be kept as a fact; `reading.look_facts` reads it. The same answers give the same
+        bytes. The conference that they met in has the leg's sid as its name.
         """
+        children = self.all_of(self._path("Calls"), "calls", ParentCallSid=sid)
+        theirs = [read.text(child, "sid") for child in children]
+        rooms = self.conferences(name=sid)
         found = {
             "leg": self.get(self._path("Calls", sid)),
-            "children": self.all_of(self._path("Calls"), "calls", ParentCallSid=sid),
-            "recordings": self.all_of(self._path("Calls", sid, "Recordings"), "recordings"),
+            "children": children,
+            "colleagues": [
+                leg for one in theirs for leg in self.all_of(self._path("Calls"), "calls", ParentCallSid=one)
+            ],
+            "recordings": self._recordings_of("Calls", sid),
+            "further": [
+                *(item for one in theirs for item in self._recordings_of("Calls", one)),
+                *(item for room in rooms for item in self._recordings_of("Conferences", room.sid)),
+            ],
         }
         return json.dumps(found, sort_keys=True, separators=(",", ":")).encode()
+
+    def _recordings_of(self, what: str, sid: str) -> list[dict[str, Any]]:
+        return self.all_of(self._path(what, sid, "Recordings"), "recordings")
 
     def find_legs(
         self,
@@ -199,8 +213,9 @@ class Twilio:
         """The legs that a `<Dial>` of this one rang."""
         return self.find_legs(parent_sid=sid)
 
-    def redirect(self, sid: str, *, twiml: str = "", url: str = "") -> read.Leg:
-        """What the leg hears and does from now on. Raises Over when it has ended.
+    def redirect(self, sid: str, *, twiml: str = "", url: str = "", repeat: bool = True) -> read.Leg:
+        """What the leg hears and does from now on. Raises Over when it has ended. `repeat`: to begin anew is
+        no harm.
 
         A leg in a `<Dial>` leaves it, and whoever it was connected with goes on alone: to hold or transfer,
         use a conference.
@@ -208,7 +223,7 @@ class Twilio:
         if bool(twiml) == bool(url) or len(twiml) > LONGEST_INLINE:
             raise ValueError("either TwiML of at most 4000 characters or its address")
         return read.leg(
-            self.post(self._path("Calls", sid), {"Twiml": twiml or None, "Url": url or None}, repeat=True)
+            self.post(self._path("Calls", sid), {"Twiml": twiml or None, "Url": url or None}, repeat=repeat)
         )
 
     def hang_up(self, sid: str) -> bool:
@@ -327,9 +342,7 @@ class Twilio:
         )
 
     def recordings(self, leg: str) -> list[read.Recording]:
-        return [
-            read.recording(item) for item in self.all_of(self._path("Calls", leg, "Recordings"), "recordings")
-        ]
+        return [read.recording(item) for item in self._recordings_of("Calls", leg)]
 
     def recording_url(self, recording: str) -> str:
         """Where its MP3 is; accounts may demand our credentials there (`credentials`)."""

@@ -116,6 +116,7 @@ class TwilioContract:
             rule("GET", f"{rooms}.json", self.list_rooms),
             rule("GET POST", f"{rooms}/<room>.json", self.room),
             rule("GET POST", f"{rooms}/<room>/Participants.json", self.participants),
+            rule("GET", f"{rooms}/<room>/Recordings.json", self.recordings_of_room),
             rule("GET POST DELETE", f"{rooms}/<room>/Participants/<sid>.json", self.participant),
             *self.holdings.rules(),
             *self.carriage.rules(),
@@ -290,6 +291,12 @@ class TwilioContract:
             return answer(self.exchange.record(leg, source="StartCallRecordingAPI", url=url).as_json(), 201)
         with self.exchange.changed:
             found = [item.as_json() for item in self.exchange.recordings.values() if item.leg is leg]
+        return page(request, "recordings", found)
+
+    def recordings_of_room(self, request: Request, room: str) -> Response:
+        with self.exchange.changed:
+            kept = self.exchange.recordings.values()
+            found = [item.as_json() for item in kept if item.conference_sid == room]
         return page(request, "recordings", found)
 
     def recording_of(self, request: Request, sid: str, recording: str) -> Response:

@@ -16,7 +16,8 @@ from agents.sandbox.twilio.wire import new_sid, truth
 
 A_WORD_S, A_FILE_S, A_KEY_S, THINKS_S, A_MESSAGE_S = 0.35, 4.0, 0.5, 1.0, 6.0
 MOST_DOCUMENTS = 50
-"""A leg sent round in circles is hung up."""
+A_MOMENT_S = 0.9
+"""A leg sent round in circles is hung up: so many documents with less than this between two of them."""
 APPLICATION_ERROR = "We are sorry, an application error has occurred. Goodbye."
 
 
@@ -46,9 +47,13 @@ class Player:
     def follow(self, leg: Leg) -> None:
         """From its first document to its last. Raises Cut."""
         source: Source | None = leg.source
-        for _document in range(MOST_DOCUMENTS):
+        clock = self.exchange.network.scheduler
+        done, before = 0, clock.now()
+        while done < MOST_DOCUMENTS:
             if source is None:
                 return
+            done = done + 1 if clock.now() - before < A_MOMENT_S else 1
+            before = clock.now()
             try:
                 source = self._play(leg, source)
             except Redirected:

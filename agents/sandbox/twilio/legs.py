@@ -233,6 +233,7 @@ class Recording:
     started: float
     started_network: float
     url: str = ""
+    conference_sid: str = ""
     channels: int = 2
     status: str = "in-progress"
     duration_s: int | None = None
@@ -246,7 +247,7 @@ class Recording:
             "sid": self.sid,
             "account_sid": self.leg.account_sid,
             "call_sid": self.leg.sid,
-            "conference_sid": None,
+            "conference_sid": self.conference_sid or None,
             "status": self.status,
             "duration": None if self.duration_s is None else str(self.duration_s),
             "channels": self.channels,

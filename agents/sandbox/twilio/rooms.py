@@ -70,6 +70,7 @@ class Rooms:
                 recording = exchange.record(
                     leg, source="Conference", url=noun.get("recordingStatusCallback", "")
                 )
+                recording.conference_sid = room.sid
         self._tell(room, "join", "participant-join", leg)
         why = "participant_hung_up"
         try:
