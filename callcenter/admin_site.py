@@ -41,6 +41,7 @@ ADMINISTRATION: list[Item] = [
     (_("Users"), "auth.user", "person"),
     (_("Groups"), "auth.group", "groups"),
     (_("API keys"), "calls.apikey", "key"),
+    (_("Carrier's prices"), "calls.carrierrate", "price_change"),
     (_("Stored events"), "calls.webhookevent", "inbox"),
     (_("Comparisons"), "calls.comparison", "compare_arrows"),
     (_("Processes"), "calls.heartbeat", "monitor_heart"),

@@ -12,6 +12,7 @@ from django.utils import timezone
 from agents.models import NumberSetup, NumberSetupStep
 from calls.models import (
     CallBack,
+    CarrierRate,
     DeskAction,
     DeskTalk,
     Fallback,
@@ -110,6 +111,10 @@ def make_message(text: str = "Hello.") -> VoicemailMessage:
     return VoicemailMessage.objects.create(text=text)
 
 
+def make_rate(**fields: Any) -> CarrierRate:
+    return CarrierRate.objects.create(**{"prefix": "+1", "per_minute": "0.01", **fields})
+
+
 REFUSED: list[tuple[str, Callable[[], object]]] = [
     ("when_refused_is_known", lambda: make_agent(when_refused="prayer")),
     ("call_back_kind_is_known", lambda: make_task(kind="wish")),
@@ -149,6 +154,9 @@ REFUSED: list[tuple[str, Callable[[], object]]] = [
     ("only_a_transfer_is_taken", lambda: make_action(taken_at=timezone.now())),
     ("one_voicemail_message_for_everybody", lambda: twice(make_message)),
     ("voicemail_message_says_something", lambda: make_message("")),
+    ("carrier_rate_begins_a_number", lambda: make_rate(prefix="001")),
+    ("carrier_rate_is_a_price", lambda: make_rate(per_minute="-0.01")),
+    ("carrier_rate_has_a_currency", lambda: make_rate(currency="usd")),
     ("one_fallback_and_no_more", lambda: make_fallback(made=make_call("ended"), task=make_task())),
     ("agents_numbersetup.number", lambda: twice(make_setup)),
     ("setup_does_not_fall_back_to_itself", lambda: make_setup(fallback_number="+14155550123")),

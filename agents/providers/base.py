@@ -111,6 +111,8 @@ class CallFacts:
     """When their telephone began to ring, where the provider tells."""
     desk_ended_at: datetime | None = None
     """When our own telephone, rung first, was put down; theirs may go on with a colleague."""
+    attestation: str | None = None
+    """A, B or C (STIR/SHAKEN): how far the carrier vouched for our number, where it says so."""
     strength: int = 2
     """Of facts of one stage the stronger counts: 2 says it of the person's telephone, 1 only that it could
     not be rung, 0 of our own, which was rung first."""

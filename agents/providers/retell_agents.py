@@ -8,6 +8,7 @@ from typing import Any
 
 from agents.phone import country_of
 from agents.providers.base import AgentProfile, AnalysisField, NumberProfile
+from agents.providers.lines import OWN_TRUNK, line_name
 from agents.providers.listening import SHARE, Denoising
 from agents.providers.overrides import Overridable, Overriding
 
@@ -156,13 +157,13 @@ def read_number(number: Mapping[str, Any]) -> NumberProfile:
     return NumberProfile(
         number=e164,
         label=_str(number, "nickname") or _str(number, "phone_number_pretty"),
-        line=f"{kind}:{trunk}" if kind == "custom" and trunk else kind,
+        line=line_name(kind, trunk),
         inbound_agent_ids=_bound(number, "inbound_agents"),
         outbound_agent_ids=_bound(number, "outbound_agents"),
         inbound_webhook_url=_str(number, "inbound_webhook_url") or None,
         country=country_of(e164),
         fallback_number=_str(number, "fallback_number"),
-        trunk_domain=trunk if kind == "custom" else "",
+        trunk_domain=trunk if kind == OWN_TRUNK else "",
         trunk_username=_str(over, "auth_username"),
     )
 

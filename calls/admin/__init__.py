@@ -7,6 +7,7 @@ from calls.admin import access as access
 from calls.admin import agents as agents
 from calls.admin import batches as batches
 from calls.admin import calls as calls
+from calls.admin import carrier_rates as carrier_rates
 from calls.admin import comparisons as comparisons
 from calls.admin import do_not_call as do_not_call
 from calls.admin import events as events
@@ -25,6 +26,7 @@ __all__ = [
     "agents",
     "batches",
     "calls",
+    "carrier_rates",
     "comparisons",
     "do_not_call",
     "events",

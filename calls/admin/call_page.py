@@ -34,6 +34,7 @@ from calls.admin.call_overrides import overrides_shown
 from calls.admin.call_steering import CallSteeringViews, steering_facts
 from calls.admin.call_tone import tone
 from calls.admin.call_while_on import interrupted
+from calls.admin.carrier_rates import carrier_estimate
 from calls.admin.desk_talk import DeskTalkViews, desk_talk_facts
 from calls.admin.formats import money, talk
 from calls.dialer import BadRequest, NotAllowed, OnThePhone
@@ -52,6 +53,11 @@ LONGEST_BODY = 100_000
 WITHHELD = gettext_lazy(
     "The number was withheld, so no number could be blocked. If you know it, write it down under Do not call."
 )
+ATTESTATIONS = {
+    "A": gettext_lazy("A: the carrier knows us, and that the number is ours"),
+    "B": gettext_lazy("B: the carrier knows us, and not whether the number is ours"),
+    "C": gettext_lazy("C: the carrier only passed the call on"),
+}
 PARTS = ("head", "next", "story", "player", "talk", "desk", "steer", "meaning")
 
 
@@ -340,6 +346,7 @@ def page_facts(request: HttpRequest, call: Call, *, now: datetime) -> dict[str, 
         "clocks": [local for _zone, local in local_times(call.lead, call.counterpart, now)],
         "talked": talk(call.duration_ms) if call.duration_ms and call.answered_at else "",
         "price": money(call.cost_micros, call.currency) if call.cost_micros is not None else "",
+        "carrier_estimate": carrier_estimate(call),
         "live": call.status in ON_THE_LINE,
         "over": over,
         "follow": not over or (not call.final and (recent or call.next_look_at is not None)),
@@ -403,6 +410,7 @@ def details(call: Call) -> list[tuple[str, str]]:
         (_("Its status there"), call.provider_status),
         (_("How we know how it ended"), call.outcome_evidence),
         (_("Attempt"), str(call.attempt)),
+        (_("Attestation"), str(ATTESTATIONS.get(call.attestation, call.attestation))),
         (_("Our telephone"), phone.pretty(call.desk_number) if call.desk_number else ""),
         (_("Line"), call.line),
         *overrides_shown(call.overrides),

@@ -94,6 +94,7 @@ def derive(facts: Iterable[Fact]) -> Derived:
         "in_voicemail": best("in_voicemail"),
         "analysis": dict(best("analysis") or {}),
         "recording_url": (best("recording_url") or "")[:2000],
+        "attestation": (best("attestation") or "")[:1],
         "further_recordings": list(best("further_recordings") or ()),
         "transfer_to": (best("transfer_to") or "")[:120],
         "desk_ended_at": max(filter(None, (fact.facts.desk_ended_at for fact in found)), default=None),

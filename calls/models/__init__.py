@@ -18,6 +18,7 @@ from calls.models.call_words import (
 )
 from calls.models.callback import CallBack, CallBackKind
 from calls.models.caps import CapChange, DailyCap
+from calls.models.carrier_rate import CarrierRate
 from calls.models.comparison import ComparedCall, Comparison
 from calls.models.desk_talk import DeskAction, DeskActionKind, DeskState, DeskTalk, VoicemailMessage
 from calls.models.do_not_call import DoNotCall
@@ -60,6 +61,7 @@ __all__ = [
     "CallStatus",
     "CallStep",
     "CapChange",
+    "CarrierRate",
     "ComparedCall",
     "Comparison",
     "DailyCap",

@@ -218,6 +218,7 @@ class Call(models.Model):
     analysis = models.JSONField(_("analysis"), default=dict, blank=True)
     recording_url = models.URLField(max_length=2000, blank=True)
     further_recordings = models.JSONField(_("where its later parts are"), default=list, blank=True)
+    attestation = models.CharField(_("attestation (A, B or C)"), max_length=1, blank=True)
     transfer_to = models.CharField(_("transferred to"), max_length=120, blank=True)
     final = models.BooleanField(_("nothing more to come"), default=False)
     incident = models.CharField(_("incident"), max_length=300, blank=True)

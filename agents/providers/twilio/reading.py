@@ -163,6 +163,7 @@ def _of_their_telephone(told: Callback) -> CallFacts | None:
         "to_number": told.to_number,
         "from_number": told.from_number,
         "live_status": told.status,
+        "attestation": told.attestation or None,
     }
     if told.status == RINGING:
         return CallFacts(stage=Stage.RINGING, ringing_at=told.at, **about)

@@ -30,6 +30,8 @@ ALONE_S = 180.0
 """A connected telephone on which nobody speaks is hung up after so long."""
 HUMAN_AFTER_S, MACHINE_AFTER_S, BEEP_AFTER_S = 1.5, 3.0, 9.0
 """After the pick-up: when it is known who answered, and when a machine's message is over."""
+ATTESTATION = "A"
+"""How far the network vouches for the numbers of the account."""
 EVENT_OF = {"initiated": "initiated", "ringing": "ringing", "in-progress": "answered"}
 OFFER = re.compile(r"\bpress (\d|one|two|three|four|five|six|seven|eight|nine|star)\b", re.I)
 WORDS = ("one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
@@ -266,6 +268,8 @@ class Exchange:
                 "SequenceNumber": str(sequence),
                 "Timestamp": rfc2822(time.time()) or "",
             }
+            if leg.direction != "inbound" and status != "initiated":
+                about["StirStatus"] = ATTESTATION
             self.changed.notify_all()
         if status in OVER:
             about |= {"CallDuration": str(leg.duration_s), "Duration": str(math.ceil(leg.duration_s / 60))}
