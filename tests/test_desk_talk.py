@@ -52,7 +52,9 @@ class TestHold:
         self, network: Sandbox, talking: Call, sales: User, sign_in: Callable[[User], Client]
     ) -> None:
         client = sign_in(sales)
-        assert "Take off hold" in press(client, talking, "hold")
+        page = press(client, talking, "hold")
+        assert "Take off hold" in page
+        assert "line by line" not in page
         eventually(lambda: legs(network)[LEAD]["heard"].count(HOLD_LINE) >= 2)
         eventually(lambda: "They are on hold." in legs(network)[STAFF]["heard"])
         assert legs(network)[LEAD]["status"] == legs(network)[STAFF]["status"] == "in-progress"
