@@ -208,7 +208,13 @@ def test_the_window_is_set_on_the_agents_form(told: Told, manager: User) -> None
     assert agent is not None
     path = f"/admin/agents/agent/{agent.pk}/"
     assert "barking dog" in told.client.get(f"{path}edit/").content.decode()
-    given = {"active": "on", "paused_reason": "", "pinned_version": "", "confirm_interruption_ms": "300"}
+    given = {
+        "active": "on",
+        "paused_reason": "",
+        "pinned_version": "",
+        "confirm_interruption_ms": "300",
+        "when_refused": "nothing",
+    }
     assert told.client.post(f"{path}change/", given).status_code == 302
     agent.refresh_from_db()
     assert agent.confirm_interruption_ms == 300
