@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from django.contrib import admin
+from django.utils.translation import gettext_lazy
 from unfold.admin import ModelAdmin
 
 from agents.providers.lines import over_own_trunk
@@ -14,6 +15,10 @@ from calls.models import Call, CarrierRate, Direction
 class CarrierRateAdmin(ModelAdmin):
     list_display = ["prefix", "per_minute", "currency", "updated_at"]
     search_fields = ["prefix"]
+    when_empty = gettext_lazy(
+        "What the carrier takes a minute, by the beginning of the number. With it the page of a call that "
+        "Retell made over your own trunk has an estimate of the carrier's part."
+    )
     fields = ["prefix", "per_minute", "currency"]
 
 

@@ -90,6 +90,10 @@ class MenuAdmin(ModelAdmin):
     show_full_result_count = False
     list_fullwidth = True
     actions = None
+    when_empty = gettext_lazy(
+        "A menu answers a number of the Twilio account by itself: a greeting, and a key each for an AI "
+        "agent, a telephone of ours, a message, or never calling again."
+    )
     fields = ["name", "greeting", "silence", "wrong_key", "tries", "at_end", "notice", "goodbye"]
 
     class Media:

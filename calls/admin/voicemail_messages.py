@@ -21,6 +21,10 @@ class VoicemailMessageAdmin(ModelAdmin):
     list_display_links = ["whose", "text"]
     list_select_related = ["user"]
     list_fullwidth = True
+    when_empty = gettext_lazy(
+        "What is said to a mailbox when somebody who calls from their own telephone presses “Leave a message "
+        "and hang up”."
+    )
     fields = ["user", "text"]
     ordering = ["user__username"]
 
