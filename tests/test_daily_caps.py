@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable
 from datetime import timedelta
 
@@ -10,7 +9,6 @@ import pytest
 from django.conf import LazySettings
 from django.contrib.auth.models import User
 from django.core.cache import cache
-from django.db import connection
 from django.test import Client
 from django.utils import timezone
 
@@ -24,6 +22,7 @@ from calls.models.clock import database_now
 from tests import factories
 from tests.far_end import FarEnd, says
 from tests.test_claiming import waiting_call
+from tests.two_dialers import two_dialers
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("around_the_clock")]
 SignIn = Callable[[User], Client]
@@ -135,25 +134,8 @@ def test_two_dialers_never_send_one_too_many(settings: LazySettings) -> None:
     settings.DAILY_CALL_CAP = 7
     for _ in range(12):
         waiting_call()
-    both = threading.Barrier(2)
-    until = timezone.now() + timedelta(seconds=25)
-
-    def dial() -> None:
-        both.wait()
-        while timezone.now() < until:
-            far = FarEnd()
-            call = claim_next(far.provider())
-            if isinstance(call, Call):
-                place(call, far.provider())
-            elif call.why == "daily_cap":
-                break
-        connection.close()
-
-    threads = [threading.Thread(target=dial) for _ in range(2)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(40)
+    with two_dialers(until="daily_cap"):
+        pass
     assert Call.objects.exclude(sent_at=None).count() == 7
 
 

@@ -25,6 +25,7 @@ from calls.models.clock import database_now
 from tests import factories
 from tests.far_end import FarEnd, says
 from tests.test_claiming import waiting_call
+from tests.two_dialers import two_dialers
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("around_the_clock")]
 STEPS = (Step(2, 10), Step(3, 20))
@@ -359,25 +360,8 @@ def test_two_dialers_never_make_one_call_too_many_from_a_new_number(agent: Agent
     for _ in range(12):
         waiting_call(agent=agent)
     waiting_call()
-    both = threading.Barrier(2)
-    until = timezone.now() + timedelta(seconds=25)
-
-    def dial() -> None:
-        both.wait()
-        while timezone.now() < until:
-            far = FarEnd()
-            call = claim_next(far.provider())
-            if isinstance(call, Call):
-                place(call, far.provider())
-            elif call.why == "empty":
-                break
-        connection.close()
-
-    threads = [threading.Thread(target=dial) for _ in range(2)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(40)
+    with two_dialers(until="empty"):
+        pass
     made = Call.objects.exclude(sent_at=None)
     assert made.filter(our_number=number.number).count() == 7
     assert made.exclude(our_number=number.number).count() == 1
@@ -390,27 +374,10 @@ def test_a_limit_set_while_two_dialers_claim_holds_for_every_claim_after_it(agen
         waiting_call(agent=agent)
     number, now = number_of(agent), timezone.now()
     seen: list[int] = []
-    until = now + timedelta(seconds=25)
     begun = threading.Event()
-
-    def dial() -> None:
-        while timezone.now() < until:
-            far = FarEnd()
-            call = claim_next(far.provider())
-            if isinstance(call, Call):
-                place(call, far.provider())
-                begun.set()
-            elif call.why == "empty":
-                break
-        connection.close()
-
-    threads = [threading.Thread(target=dial) for _ in range(2)]
-    for thread in threads:
-        thread.start()
-    begun.wait(20)
-    ramp.set_plan(number, RampPlan.OWN, own_steps=[Step(7, 12)], now=now)
-    seen.append(caps.made_since(caps.day_of(now)[1]).filter(our_number=number.number).count())
-    for thread in threads:
-        thread.join(40)
+    with two_dialers(until="empty", placed=begun.set):
+        begun.wait(20)
+        ramp.set_plan(number, RampPlan.OWN, own_steps=[Step(7, 12)], now=now)
+        seen.append(caps.made_since(caps.day_of(now)[1]).filter(our_number=number.number).count())
     made = Call.objects.filter(our_number=number.number).exclude(sent_at=None).count()
     assert made == max(12, seen[0])
