@@ -13,18 +13,17 @@ from django.utils import timezone
 
 from calls.lifecycle import inbox
 from calls.lifecycle.facts import event_key
-from calls.lifecycle.inbox import GroupWriter, NotStored
+from calls.lifecycle.inbox import Arrived, GroupWriter, NotStored
 from calls.models import WebhookEvent
 
 pytestmark = pytest.mark.django_db(transaction=True)
 TOGETHER = 40
 
 
-def event(number: int, **fields: object) -> WebhookEvent:
+def event(number: int, *, source: str = "webhook") -> Arrived:
     body = f'{{"number": {number}}}'.encode()
     now = timezone.now()
-    values = {"key": event_key("webhook", "current", body), "body": body} | fields
-    return WebhookEvent(received_at=now, next_try_at=now, **values)
+    return Arrived(event_key("webhook", "current", body), source, "current", "retell", body, "", now, now)
 
 
 @pytest.fixture
@@ -36,10 +35,10 @@ def writer(monkeypatch: pytest.MonkeyPatch) -> Iterator[GroupWriter]:
     started.close()
 
 
-def all_at_once(store: Callable[[WebhookEvent], None], events: list[WebhookEvent]) -> list[Future[None]]:
+def all_at_once(store: Callable[[Arrived], None], events: list[Arrived]) -> list[Future[None]]:
     barrier = threading.Barrier(len(events))
 
-    def one(row: WebhookEvent) -> None:
+    def one(row: Arrived) -> None:
         barrier.wait(10)
         store(row)
 
@@ -57,7 +56,7 @@ def test_few_commits_serve_many(writer: GroupWriter, monkeypatch: pytest.MonkeyP
     groups: list[int] = []
     write_rows = inbox.write_rows
 
-    def slow(events: list[WebhookEvent]) -> None:
+    def slow(events: list[Arrived]) -> None:
         groups.append(len(events))
         time.sleep(0.05)
         write_rows(events)
@@ -70,11 +69,20 @@ def test_few_commits_serve_many(writer: GroupWriter, monkeypatch: pytest.MonkeyP
 
 def test_a_row_that_cannot_be_kept_fails_alone(writer: GroupWriter) -> None:
     events = [event(number) for number in range(TOGETHER)]
-    events[7] = event(7, state="nonsense")
+    events[7] = event(7, source="nonsense")
     found = all_at_once(writer.store, events)
     refused = [number for number, answer in enumerate(found) if isinstance(answer.exception(), NotStored)]
     assert refused == [7]
     assert WebhookEvent.objects.count() == TOGETHER - 1
+
+
+def test_what_the_statement_adds_is_what_the_model_would(writer: GroupWriter) -> None:
+    arrived = event(1)
+    writer.store(arrived)
+    stored, made = WebhookEvent.objects.get(), WebhookEvent(**arrived._asdict())
+    made.pk = stored.pk
+    names = [field.attname for field in WebhookEvent._meta.concrete_fields]
+    assert {name: getattr(stored, name) for name in names} == {name: getattr(made, name) for name in names}
 
 
 def test_a_repeat_within_a_group_is_kept_once(writer: GroupWriter) -> None:
@@ -102,7 +110,7 @@ def test_while_nothing_commits_few_wait_and_the_others_are_told_at_once(
     let_go = threading.Event()
     write_rows = inbox.write_rows
 
-    def stuck(events: list[WebhookEvent]) -> None:
+    def stuck(events: list[Arrived]) -> None:
         let_go.wait(10)
         write_rows(events)
 
@@ -132,7 +140,7 @@ def test_a_row_that_was_refused_does_not_count_as_a_database_that_is_away(
     writer: GroupWriter, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with pytest.raises(NotStored):
-        writer.store(event(0, state="nonsense"))
+        writer.store(event(0, source="nonsense"))
     monkeypatch.setattr(inbox, "STALLED_AFTER_S", 2.0)
     time.sleep(2.5)
     found = all_at_once(writer.store, [event(number) for number in range(TOGETHER)])

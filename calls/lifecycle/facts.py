@@ -32,10 +32,9 @@ def store_webhook(
     `signed`: what the signature was made of, where that is not the body as it came; repeats are known by it.
     `call_uuid`: which of our calls it is about, where the address it came to says so.
     """
-    source = EventSource.WEBHOOK
     _store(
         body,
-        source=source,
+        source=EventSource.WEBHOOK.value,
         contract=contract,
         signature=signature[:300],
         now=now,
@@ -54,7 +53,7 @@ def store_lookup(
     """
     return _store(
         report.body,
-        source=EventSource.LOOKUP,
+        source=EventSource.LOOKUP.value,
         contract=contract,
         signature="",
         now=now,
@@ -76,7 +75,7 @@ def _store(
     call_uuid: UUID | None = None,
     signed: bytes | None = None,
 ) -> str:
-    event = WebhookEvent(
+    event = inbox.Arrived(
         key=event_key(source, contract, body if signed is None else signed),
         source=source,
         contract=contract,

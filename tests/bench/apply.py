@@ -124,10 +124,11 @@ def as_in_life(calls: list[uuid.UUID], dice: random.Random, now: datetime) -> li
 def store(order: list[bytes], now: datetime) -> None:
     from calls.lifecycle import inbox
     from calls.lifecycle.facts import event_key
-    from calls.models import WebhookEvent
 
     events = [
-        WebhookEvent(key=event_key("webhook", "current", body), body=body, received_at=now, next_try_at=now)
+        inbox.Arrived(
+            event_key("webhook", "current", body), "webhook", "current", "retell", body, "", now, now
+        )
         for body in order
     ]
     for first in range(0, len(events), 200):
