@@ -7,6 +7,7 @@ import re
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from html import unescape
 from pathlib import Path
@@ -159,6 +160,24 @@ def test_a_missed_call_rings_back_and_the_product_says_who_answers(
     assert body.retell_llm_dynamic_variables == {"first_name": "Ines"}
     eventually(lambda: "call_analyzed" in receiver.events(inbound["call_id"]))
     assert receiver.events(inbound["call_id"])[0] == "call_started"
+
+
+def test_who_was_missed_before_does_not_ring_back_either_once_nobody_is_to(
+    sandbox: Sandbox, client: Retell, receiver: Receiver
+) -> None:
+    sandbox.control("settings", speed=40)
+    missed = place(client, scripted("15"))
+    stage(sandbox, missed.call_id, "over")
+    sandbox.control("settings", rings_back=False)
+    # A minute of the sandbox's passes in a second and a half.
+    time.sleep(2.5)
+    sandbox.control("settings", rings_back=True)
+    from_them = [
+        each
+        for each in sandbox.ledger()["calls"]
+        if each["direction"] == "inbound" and each["from_number"] == scripted("15")
+    ]
+    assert from_them == []
 
 
 @pytest.mark.parametrize(

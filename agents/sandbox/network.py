@@ -393,8 +393,8 @@ class Network:
 
     def _ring_back(self, call: PhoneCall) -> None:
         with self.lock:
-            known = call.id in self.calls
-        if known:
+            wanted = self.rings_back and call.id in self.calls
+        if wanted:
             self.ring_in(from_number=call.customer, to_number=call.ours, held=self.holds(call.customer))
 
     def _analyse(self, call: PhoneCall) -> None:

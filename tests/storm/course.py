@@ -50,6 +50,8 @@ def _run(plan: Plan, world: World) -> bool:
     _until_asked_and_mostly_over(plan, world, traffic)
     weather.calm()
     forger.stop()
+    # Somebody missed long ago would else ring in after the network's account has been fetched.
+    world.control("settings", rings_back=False)
     stormed = time.monotonic() - began
     print(f"Calm after {stormed:.0f} s; {plan.calls / stormed:.1f} calls a second.", flush=True)
     began = time.monotonic()
