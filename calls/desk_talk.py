@@ -155,6 +155,12 @@ def is_over(call: Call) -> bool:
     return told or call.status == CallStatus.ENDED
 
 
+def hear_the_notice(call: Call, *, now: datetime) -> bool:
+    """They have just picked up, and are told that the call is recorded."""
+    words = len(settings.RECORDING_NOTICE.split())
+    return bool(words and call.answered_at and now < call.answered_at + A_WORD * (words + 2))
+
+
 def state_of(call: Call) -> DeskState:
     found = DeskTalk.objects.filter(call=call.pk).values_list("state", flat=True).first()
     return DeskState(found) if found else DeskState.BRIDGED
@@ -215,8 +221,7 @@ def _locked(call: Call, *, now: datetime) -> Call:
         raise NotPossible(_("The telephone from which the call was made was put down."))
     if on.status != CallStatus.IN_PROGRESS or not on.provider_call_id or on.answered_at is None:
         raise NotPossible(_("They are not on the line yet."))
-    notice = settings.RECORDING_NOTICE
-    if notice and now < on.answered_at + A_WORD * (len(notice.split()) + 2):
+    if hear_the_notice(on, now=now):
         # Cut short it would have been said to nobody, and what comes after it is recorded.
         raise NotPossible(_("They are just hearing that the call is recorded: try again in a moment."))
     return on

@@ -250,6 +250,22 @@ class TestWhenItCannotBeDone:
         with pytest.raises(desk_talk.NotPossible, match="just hearing"):
             desk_talk.hold(talking, by=sales, now=talking.answered_at + timedelta(seconds=1))
 
+    def test_meanwhile_the_page_says_so_and_offers_nothing_of_it(
+        self,
+        network: Sandbox,
+        talking: Call,
+        sales: User,
+        sign_in: Callable[[User], Client],
+        settings: LazySettings,
+    ) -> None:
+        client, page = sign_in(sales), f"/admin/calls/call/{talking.pk}/change/"
+        assert "/desk/hold/" in client.get(page).text
+        settings.RECORDING_NOTICE = "This is a notice of many words. " * 100
+        told = client.get(page).text
+        assert "They are hearing that the call is recorded." in told
+        assert "/desk/hold/" not in told
+        assert "/desk/transfer/" not in told
+
     def test_an_ai_agents_call_cannot_be_held(self, network: Sandbox, sales: User) -> None:
         call = factories.make_call(CallStatus.IN_PROGRESS)
         with pytest.raises(desk_talk.NotPossible, match="AI agent"):

@@ -13,6 +13,7 @@ from agents.sandbox.people import (
     MIX,
     NEVER_PICKED_UP,
     PEOPLE,
+    STAFF_NUMBERS,
     TEST_NUMBERS,
     Behaviour,
     behave,
@@ -48,6 +49,12 @@ def test_a_number_of_the_table_does_the_same_at_every_attempt_and_seed(last: str
         assert behaviour.disconnection_reason == person.disconnection_reason
         assert behaviour.connects is (person.kind not in NEVER_PICKED_UP)
         assert (behaviour.script is None) is (person.kind in NEVER_PICKED_UP)
+
+
+@pytest.mark.parametrize("number", STAFF_NUMBERS)
+def test_a_telephone_of_the_staff_is_always_picked_up(number: str) -> None:
+    for seed, attempt in ((1, 1), (1, 2), (99, 7)):
+        assert behave(number, seed=seed, attempt=attempt).connects
 
 
 def test_the_documented_table_is_the_table() -> None:

@@ -20,6 +20,7 @@ from django.db import transaction
 from agents.models import Agent, PhoneNumber
 from agents.providers.base import Provider
 from agents.sandbox.archive import Archive
+from agents.sandbox.people import STAFF_NUMBERS
 from callcenter.demo import aftermath, batches, history, people
 from callcenter.demo.people import Person
 from callcenter.demo.record import Recorded, Recorder
@@ -36,6 +37,7 @@ from calls.models import (
     LeadStatus,
     Note,
     PhoneState,
+    StaffPhone,
     Transcript,
     Via,
     ZoneSource,
@@ -45,9 +47,9 @@ from calls.models.lead import LeadSource, PhoneKind
 
 CHUNK = 500
 OPTED_OUT_BY_MAIL = 6
+"""People whom staff entered as never to be called, without any call."""
 PROMISES_AHEAD = 14
 """Call-backs that staff promised for the days to come."""
-"""People whom staff entered as never to be called, without any call."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +104,7 @@ def make_staff(now: datetime) -> dict[str, User]:
         )
         user.groups.add(Group.objects.get(name=one.group))
         staff[one.username] = user
+        StaffPhone.objects.create(user=user, number=STAFF_NUMBERS[len(staff) - 1])
     return staff
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -83,17 +84,19 @@ def colleagues(request: HttpRequest) -> list[User]:
     return list(others.exclude(pk=request.user.pk or 0).order_by("first_name", "last_name", "username"))
 
 
-def desk_talk_facts(request: HttpRequest, call: Call) -> Mapping[str, Any]:
+def desk_talk_facts(request: HttpRequest, call: Call, *, now: datetime) -> Mapping[str, Any]:
     """What can be done now with a call without AI, and where it is."""
     on = bool(call.desk_number) and call.status == CallStatus.IN_PROGRESS and request.user.has_perm(MAY)
     if not on or desk_talk.is_over(call):
         return {"desk_on": False}
     state = desk_talk.state_of(call)
-    talking = state in desk_talk.TALKING
+    hear_the_notice = desk_talk.hear_the_notice(call, now=now)
+    talking = state in desk_talk.TALKING and not hear_the_notice
     here = call.desk_ended_at is None
+    said = _("They are hearing that the call is recorded.") if hear_the_notice else DeskState(state).label
     return {
         "desk_on": True,
-        "desk_state": DeskState(state).label,
+        "desk_state": said,
         "desk_left": not here,
         "may_hold": here and talking,
         "may_take_back": here and state in (DeskState.HOLD, DeskState.COLLEAGUE),
