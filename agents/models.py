@@ -36,7 +36,10 @@ class PhoneNumberQuerySet(models.QuerySet["PhoneNumber"]):
     def why_not_from(self, number: str) -> str:
         """Why nobody is called from a number that is not among the usable ones."""
         if self.keeps_back(number):
-            told = gettext("%(number)s is not set up to its end: whoever rings it back might reach nobody.")
+            told = gettext(
+                "%(number)s is not offered as caller ID: whoever rings it back might reach nobody."
+                " Its page under Phone numbers says what is missing."
+            )
         else:
             told = gettext("%(number)s is not one of our active numbers.")
         return told % {"number": number}
@@ -71,7 +74,19 @@ class PhoneNumber(models.Model):
         _("rung when nobody can answer"), max_length=40, blank=True, editable=False
     )
     held_back = models.BooleanField(_("not offered as caller ID yet"), default=False, editable=False)
-    """Its set-up here is not complete: who rings back might reach nobody. See `agents.number_setup`."""
+    """Who rings back might reach nobody. See `agents.number_completion`."""
+    offered_at = models.DateTimeField(_("offered all the same since"), null=True, blank=True, editable=False)
+    offered_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL,
+        null=True,
+        blank=True,
+        on_delete=models.SET_NULL,
+        related_name="+",
+        editable=False,
+    )
+    offered_reason = models.CharField(
+        _("why it is offered all the same"), max_length=300, blank=True, editable=False
+    )
     last_synced_at = models.DateTimeField(_("last synced"), null=True, blank=True, editable=False)
     gone_since = models.DateTimeField(_("gone since"), null=True, blank=True, editable=False)
     """Set by a sync that no longer found it at the phone company; rows of calls keep pointing to it."""
@@ -84,6 +99,11 @@ class PhoneNumber(models.Model):
         ordering = ["label", "number"]
         constraints = [
             models.CheckConstraint(condition=Q(number__regex=E164_PATTERN), name="our_number_is_e164"),
+            models.CheckConstraint(
+                condition=Q(offered_at__isnull=True, offered_reason="")
+                | Q(offered_at__isnull=False) & ~Q(offered_reason=""),
+                name="number_is_offered_with_a_reason",
+            ),
         ]
 
     def __str__(self) -> str:
@@ -269,11 +289,6 @@ class NumberSetup(models.Model):
     called_out_at = models.DateTimeField(_("a call out was picked up"), null=True, blank=True)
     called_in_at = models.DateTimeField(_("a call in was answered"), null=True, blank=True)
     completed_at = models.DateTimeField(_("complete since"), null=True, blank=True)
-    offered_at = models.DateTimeField(_("offered without proof since"), null=True, blank=True)
-    offered_by = models.ForeignKey(
-        settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.SET_NULL, related_name="+"
-    )
-    offered_reason = models.CharField(_("why it is offered without proof"), max_length=300, blank=True)
 
     class Meta:
         verbose_name = _("set-up of a number")
@@ -300,11 +315,6 @@ class NumberSetup(models.Model):
                 | Q(called_out_at__isnull=False, called_in_at__isnull=False, inbound_agent__isnull=False)
                 & ~Q(fallback_number=""),
                 name="setup_is_complete_with_proof",
-            ),
-            models.CheckConstraint(
-                condition=Q(offered_at__isnull=True, offered_reason="")
-                | Q(offered_at__isnull=False) & ~Q(offered_reason=""),
-                name="setup_is_offered_with_a_reason",
             ),
         ]
 

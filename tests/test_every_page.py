@@ -14,7 +14,7 @@ from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver
 from django.utils import timezone
 
-from agents.models import NumberSetup, SetupStep
+from agents.models import NumberSetup, PhoneNumber, SetupStep
 from calls import dialer, eligibility
 from calls.api.keys import make_key
 from calls.models import (
@@ -122,8 +122,11 @@ def world(sales: User, manager: User, administrator: User) -> dict[str, Any]:
     setup = NumberSetup.objects.create(
         number="+14155550194", number_sid="PN1", mark="a1", label=HOSTILE[:80], began_at=now, trunk_sid="TK1",
         trunk_domain=HOSTILE[:100], attached=True, former_voice_url=HOSTILE, username=HOSTILE[:32],
-        offered_reason=HOSTILE, offered_at=now, offered_by=administrator,
     )  # fmt: skip
+    for each in (factories.make_number(number=setup.number), agent.default_caller_id):
+        PhoneNumber.objects.filter(pk=each.pk).update(
+            last_synced_at=now, offered_reason=HOSTILE, offered_at=now, offered_by=administrator
+        )
     for step in SetupStep.values:
         setup.steps.create(step=step, state="done", problem=HOSTILE, at=now, by=manager)
     key, _secret = make_key(HOSTILE[:80], ["read"], by=administrator)

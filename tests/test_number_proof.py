@@ -9,11 +9,11 @@ import pytest
 from django.conf import LazySettings
 from django.contrib.auth.models import User
 from django.utils import timezone
-from number_setup_world import FALLBACK, World
+from number_setup_world import FALLBACK, LONDON, World
 from twilio_wire import LEAD, OURS, STAFF
 from webhook_receiver import eventually
 
-from agents import number_setup
+from agents import number_completion, number_setup
 from agents.models import Agent, NumberSetup, PhoneNumber, StepState
 from agents.number_setup import NotInTurn
 from agents.providers.registry import get_provider
@@ -24,6 +24,7 @@ from calls.lifecycle.apply import apply_due
 from calls.models import Call, CallStatus, Direction, Outcome
 from tests import factories
 
+OUR_DOOR = "https://desk.example.com/webhook/retell/inbound"
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("around_the_clock")]
 
 
@@ -101,7 +102,7 @@ def test_until_it_is_complete_only_a_test_calls_from_it(world: World, settings: 
     assert agent is not None
     Agent.objects.filter(pk=agent.pk).update(default_caller_id=world.row(setup))
     agent.refresh_from_db()
-    with pytest.raises(dialer.NoCallerId, match="not set up to its end"):
+    with pytest.raises(dialer.NoCallerId, match="not offered as caller ID"):
         dialer.caller_id_for(agent, OURS)
     with pytest.raises(dialer.NoCallerId):
         dialer.caller_id_for(agent)
@@ -158,24 +159,56 @@ def test_a_step_that_fails_when_it_is_repeated_keeps_it_back(world: World) -> No
 
 def test_a_reason_offers_it_all_the_same_and_can_be_withdrawn(world: World, administrator: User) -> None:
     setup = world.until("import")
-    number_setup.offer_without_proof(
-        setup, reason="The desk is being painted.", by=administrator, now=timezone.now()
-    )
+    row = world.row(setup)
+    number_completion.offer(row, reason="The desk is being painted.", by=administrator, now=timezone.now())
     assert world.row(setup).is_usable
-    assert (setup.completed_at, setup.offered_by) == (None, administrator)
+    assert (setup.completed_at, world.row(setup).offered_by) == (None, administrator)
     world.sync()
     assert world.row(setup).is_usable
-    number_setup.offer_without_proof(setup, reason=" ", by=administrator, now=timezone.now())
+    number_completion.offer(row, reason=" ", by=administrator, now=timezone.now())
     assert world.row(setup).held_back
 
 
-def test_numbers_that_were_never_set_up_here_are_offered_as_they_always_were(world: World) -> None:
-    world.sandbox.account.change_number(
-        "+442079460990", {"inbound_agents": None, "inbound_webhook_url": None}
-    )
+@pytest.mark.parametrize(
+    ("agents", "asked", "usable"),
+    [
+        (None, None, False),
+        (None, OUR_DOOR, False),
+        (None, "https://elsewhere.example.com/hook", True),
+        ([{"agent_id": "agent_sandbox_lena", "weight": 1}], None, True),
+    ],
+    ids=["nobody", "we-are-asked-and-have-nobody", "somebody-else-is-asked", "an-agent-of-ours"],
+)
+def test_a_number_that_was_never_set_up_here_is_kept_back_where_nobody_would_answer_it(
+    world: World, settings: LazySettings, agents: object, asked: str | None, usable: bool
+) -> None:
+    settings.PUBLIC_BASE_URL = OUR_DOOR.removesuffix("/webhook/retell/inbound")
+    world.sandbox.account.change_number(LONDON, {"inbound_agents": agents, "inbound_webhook_url": asked})
     world.sync()
-    row = PhoneNumber.objects.get(number="+442079460990")
-    assert (row.inbound_agent, row.inbound_webhook_url, row.is_usable) == (None, "", True)
+    row = PhoneNumber.objects.get(number=LONDON)
+    assert (row.inbound_agent is not None, row.is_usable) == (agents is not None, usable)
+
+
+def test_it_is_offered_by_itself_once_somebody_answers_it(world: World) -> None:
+    agent = factories.make_agent()
+    world.sandbox.account.change_number(LONDON, {"inbound_agents": None, "inbound_webhook_url": None})
+    world.sync()
+    row = PhoneNumber.objects.get(number=LONDON)
+    Agent.objects.filter(pk=agent.pk).update(default_caller_id=row)
+    agent.refresh_from_db()
+    with pytest.raises(dialer.NoCallerId, match="whoever rings it back might reach nobody"):
+        dialer.caller_id_for(agent)
+    someone = [{"agent_id": "agent_sandbox_lena", "weight": 1}]
+    world.sandbox.account.change_number(LONDON, {"inbound_agents": someone})
+    world.sync()
+    agent.refresh_from_db()
+    assert dialer.caller_id_for(agent) == LONDON
+
+
+def test_a_number_that_was_added_by_hand_is_not_judged(world: World) -> None:
+    row = factories.make_number(number="+14155550142", inbound_agent=None)
+    number_completion.judge(row, now=timezone.now())
+    assert row.is_usable
 
 
 def test_a_sync_between_import_and_proof_does_not_offer_it(world: World) -> None:

@@ -159,7 +159,9 @@ def test_only_an_administrator_offers_it_without_proof_with_a_reason_that_is_log
     page = press(client, setup, "offer", reason="The desk <b>moves</b>.")
     assert "The desk &lt;b&gt;moves&lt;/b&gt;." in page
     assert world.row(setup).is_usable
-    assert LogEntry.objects.filter(user=administrator, change_message__contains="without proof").exists()
+    assert LogEntry.objects.filter(
+        user=administrator, change_message__contains="all the same: The desk"
+    ).exists()
     press(client, setup, "offer_no_more")
     assert world.row(setup).held_back
 

@@ -119,8 +119,16 @@ def test_what_nobody_answers_is_not_known_and_not_wrong() -> None:
 def test_a_number_of_ours_that_they_do_not_have_is_red_and_one_of_theirs_is_to_be_synced(
     sandbox: Sandbox,
 ) -> None:
-    assert found()["caller_ids"].sentence == "There is no number to call from."
+    check = found()["caller_ids"]
+    assert (check.sentence, "Sync" in check.what_to_do) == ("There is no number to call from.", True)
     sync.sync(get_provider(), now=timezone.now())
+    PhoneNumber.objects.update(held_back=True)
+    check = found()["caller_ids"]
+    assert (check.sentence, "rung back in vain" in check.what_to_do) == (
+        "There is no number to call from.",
+        True,
+    )
+    PhoneNumber.objects.update(held_back=False)
     PhoneNumber.objects.filter(number="+442079460990").delete()
     check = found()["caller_ids"]
     assert (check.level, "+44 20 7946 0990" in check.sentence, "Sync" in check.what_to_do) == (

@@ -34,7 +34,9 @@ def take_from_retell(setup: NumberSetup, ends: Ends, now: datetime) -> str:
     elif setup.inbound_agent_id is not None:
         stays = _("Retell had the number before: it stays there, with the AI agents that it has now.")
     keep(setup, inbound_agent=None, outbound_agent=None, fallback_number="")
-    keep(setup, offered_at=None, offered_by=None, offered_reason="")
+    PhoneNumber.objects.filter(number=setup.number).update(
+        offered_at=None, offered_by=None, offered_reason=""
+    )
     return stays
 
 

@@ -117,14 +117,6 @@ def prove(
     return _write_down(setup, SetupStep.PROOF, state, problem, by=by, now=now)
 
 
-def offer_without_proof(setup: NumberSetup, *, reason: str, by: Any, now: datetime) -> None:
-    """As caller ID although it is not complete; '' takes that back."""
-    setup.offered_reason = reason.strip()[:300]
-    setup.offered_at, setup.offered_by_id = (now, by.pk) if setup.offered_reason else (None, None)
-    setup.save(update_fields=["offered_reason", "offered_at", "offered_by"])
-    _judge(setup, now=now)
-
-
 def _undo(setup: NumberSetup, step: str, *, by: Any, now: datetime) -> NumberSetupStep | None:
     if step == SetupStep.NUMBER:
         setup.delete()

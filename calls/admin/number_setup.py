@@ -24,8 +24,9 @@ from agents.number_setup import Given, NotInTurn, SetupProblem, SomebodyIsAtIt
 from agents.providers.base import ProviderError
 from callcenter.checks import refuse_without_settings
 from calls import number_proof
+from calls.admin.number_offering import OfferForm, offer_all_the_same
 from calls.admin.number_release import ADMINISTRATORS
-from calls.admin.number_setup_forms import ImportForm, OfferForm, RingForm, TrunkForm
+from calls.admin.number_setup_forms import ImportForm, RingForm, TrunkForm
 from calls.dialer import BadRequest, NotAllowed, OnThePhone, ramp
 
 WHAT_IT_DOES: Mapping[str, Any] = {
@@ -137,7 +138,7 @@ class NumberSetupViews:
     def setup_view(self, request: HttpRequest, setup_id: int) -> HttpResponse:
         _allow(request)
         setup = get_object_or_404(
-            NumberSetup.objects.select_related("inbound_agent", "outbound_agent", "offered_by"), pk=setup_id
+            NumberSetup.objects.select_related("inbound_agent", "outbound_agent"), pk=setup_id
         )
         do = request.POST.get("do", "") if request.method == "POST" else ""
         forms = {
@@ -224,17 +225,8 @@ class NumberSetupViews:
         return redirect(f"{address}#step-{SetupStep.PROOF}")
 
     def _offer(self, request: HttpRequest, setup: NumberSetup, reason: str) -> HttpResponse:
-        if not request.user.has_perm("agents.offer_unproved_number"):
-            raise PermissionDenied
-        number_setup.offer_without_proof(setup, reason=reason, by=request.user, now=timezone.now())
-        told = (
-            f"offered as caller ID without proof: {reason}" if reason else "no longer offered without proof"
-        )
-        self.log_change(request, setup, told)
-        messages.success(
-            request,
-            _("It is offered as caller ID.") if reason else _("It is not offered until it is complete."),
-        )
+        row = get_object_or_404(PhoneNumber, number=setup.number, gone_since=None)
+        offer_all_the_same(request, row, reason, log_change=self.log_change)
         return redirect("admin:agents_numbersetup_page", setup.pk)
 
     def _take_back(self, request: HttpRequest, setup: NumberSetup, *, everything: bool) -> HttpResponse:

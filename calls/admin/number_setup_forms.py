@@ -90,11 +90,3 @@ class RingForm(forms.Form):
 
     def clean_number(self) -> str:
         return _e164(self.cleaned_data["number"])
-
-
-class OfferForm(forms.Form):
-    reason = forms.CharField(
-        label=gettext_lazy("Why it is offered all the same"),
-        max_length=300,
-        widget=UnfoldAdminTextInputWidget,
-    )

@@ -28,6 +28,7 @@ from agents.providers.registry import can, get_provider
 from callcenter.connections import hand_back
 from calls import dialer
 from calls.admin.number_check import NumberCheckViews
+from calls.admin.number_offering import NumberOfferViews, offering
 from calls.admin.number_ramp import NumberRampViews, ramp_facts, ramps_said
 from calls.admin.number_release import NumberReleaseViews
 from calls.admin.number_setup import NumberSetupViews
@@ -59,7 +60,13 @@ class NumberChangeList(ChangeList):
 
 @admin.register(PhoneNumber)
 class PhoneNumberAdmin(
-    NumberSetupViews, NumberCheckViews, NumberStandingViews, NumberRampViews, NumberReleaseViews, ModelAdmin
+    NumberSetupViews,
+    NumberCheckViews,
+    NumberOfferViews,
+    NumberStandingViews,
+    NumberRampViews,
+    NumberReleaseViews,
+    ModelAdmin,
 ):
     list_display = ["number", "label", "line", "active", "inbound_agent", "inbound_webhook_url"]
     list_select_related = ["inbound_agent"]
@@ -116,7 +123,7 @@ class PhoneNumberAdmin(
         if setup is None:
             return format_html("{} {}", _("It came from the phone company."), check)
         page = reverse("admin:agents_numbersetup_page", args=[setup.pk])
-        told = _("Not complete: not offered as caller ID.") if row.held_back else _("Set up from here.")
+        told = _("Not complete.") if setup.completed_at is None else _("Set up from here.")
         return format_html('{} <a class="desk-link" href="{}">{}</a> {}', told, page, _("Its steps…"), check)
 
     @admin.display(description=gettext_lazy("calls from it"))
@@ -165,6 +172,7 @@ class PhoneNumberAdmin(
 
         return [
             at("ask-us/", require_POST(self.ask_us), "ask_us"),
+            at("offer/", self.offer, "offer"),
             at("standing/<slug:item>/", self.note_standing, "note_standing"),
             at("calls-a-day/", self.set_ramp, "set_ramp"),
             at("give-up/", self.release, "release"),
@@ -224,6 +232,7 @@ def page_facts(request: HttpRequest, row: PhoneNumber) -> dict[str, Any]:
         "number": row,
         "checklist": items,
         "checked": sum(item.done for item in items),
+        **offering(request, row),
         **ramp_facts(row),
         "may_change": person.has_perm("agents.change_phonenumber"),
         "may_set_ramp": person.has_perm("calls.change_dailycap"),

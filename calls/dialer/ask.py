@@ -104,7 +104,7 @@ class Asked:
 def caller_id_for(agent: Agent | None, given: str = "", *, test: bool = False) -> str:
     """Given > the agent's default (a person has none) > TWILIO_FROM_NUMBER > the only active number.
 
-    A number whose set-up is not complete is none, unless it is given for a test. Raises NoCallerId.
+    A number that is kept back is none, unless it is given for a test. Raises NoCallerId.
     """
     if given:
         numbers = PhoneNumber.objects.working() if test else PhoneNumber.objects.usable()
@@ -115,6 +115,8 @@ def caller_id_for(agent: Agent | None, given: str = "", *, test: bool = False) -
         return usual
     if agent is None:
         raise NoCallerId(_("Choose the number to call from."))
+    if agent.default_caller_id is not None:
+        raise NoCallerId(PhoneNumber.objects.why_not_from(agent.default_caller_id.number))
     raise NoCallerId(_("There is no number to call from. Give the agent a default caller ID."))
 
 

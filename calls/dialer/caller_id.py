@@ -12,7 +12,7 @@ from agents.models import Agent, PhoneNumber
 def usual_number(agent: Agent | None, *, without: Collection[str] = ()) -> str:
     """The agent's default (a person has none) > TWILIO_FROM_NUMBER > the only active number; else ''.
 
-    As if those of `without`, and those whose set-up is not complete, were not there.
+    As if those of `without`, and those that are kept back, were not there.
     """
     default = agent.default_caller_id if agent is not None else None
     if default is not None and default.number not in without and default.is_usable:

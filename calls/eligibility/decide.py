@@ -423,6 +423,9 @@ def _about_the_agent(situation: Situation) -> Iterable[Reason]:
     if situation.needs_caller_id:
         yield Reason(
             code="no_caller_id",
-            text=_("There is no number to call from. Give the agent a default caller ID."),
+            text=_(
+                "There is no number to call from. Give the agent a default caller ID that people can"
+                " ring back."
+            ),
             source="agent",
         )

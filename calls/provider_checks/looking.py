@@ -212,10 +212,13 @@ def _caller_ids(provider: Provider, *, answers: bool) -> Check:
     code = "caller_ids"
     ours = {row.number for row in PhoneNumber.objects.usable()} | ({settings.TWILIO_FROM_NUMBER} - {""})
     if not ours:
+        kept_back = PhoneNumber.objects.working().exists()
         return _red(
             code,
             _("There is no number to call from."),
-            _("Bring the numbers here (Sync, or add them), or set TWILIO_FROM_NUMBER."),
+            _("Those that are here might be rung back in vain: their pages under Phone numbers say why.")
+            if kept_back
+            else _("Bring the numbers here (Sync, or add them), or set TWILIO_FROM_NUMBER."),
         )
     without = [f"“{agent.name}”" for agent in Agent.objects.callable_now() if not _has_caller_id(agent)]
     if Ability.CATALOGUE not in provider.abilities:
@@ -265,7 +268,7 @@ def _no_caller_id(agents: Collection[str]) -> Check:
         code="caller_ids",
         level=Level.AMBER,
         sentence=_("AI agents without a number to call from: %(agents)s.") % {"agents": _some(list(agents))},
-        what_to_do=_("Give each a default caller ID, or set TWILIO_FROM_NUMBER."),
+        what_to_do=_("Give each a default caller ID that people can ring back, or set TWILIO_FROM_NUMBER."),
     )
 
 
