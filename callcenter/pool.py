@@ -7,8 +7,9 @@ import time
 from typing import Any
 
 SURE_FOR_S = 1.0
-"""How long a connection that has answered is taken without being asked, unless its other end has closed:
-asking is an exchange with the database, and a dialer borrows one twice a call."""
+"""How long a connection that has answered is taken without being asked, unless its other end has closed
+or another came back broken since: asking is an exchange with the database, and a dialer borrows one twice
+a call."""
 
 
 def only_living(connection: Any) -> None:
@@ -18,15 +19,17 @@ def only_living(connection: Any) -> None:
     restart of the database whoever came first waited until its time was up, as long as many had been idle.
     """
     pool, now = connection._pool, time.monotonic()
-    sure = now - getattr(connection, "answered_at", -SURE_FOR_S) < SURE_FOR_S
-    if sure and not _something_came(connection):
+    # A server that goes away tells one connection after the other: what one has met awaits them all.
+    lost = pool.get_stats().get("returns_bad", 0)
+    answered_at, lost_then = getattr(connection, "answered", (-SURE_FOR_S, lost))
+    if now - answered_at < SURE_FOR_S and lost == lost_then and not _something_came(connection):
         return
     try:
         pool.check_connection(connection)
     except Exception:
         pool.check()
         raise
-    connection.answered_at = now
+    connection.answered = (now, lost)
 
 
 def _something_came(connection: Any) -> bool:

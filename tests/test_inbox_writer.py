@@ -11,6 +11,7 @@ import pytest
 from django.db import connection
 from django.utils import timezone
 
+from callcenter import pool
 from calls.lifecycle import inbox
 from calls.lifecycle.facts import event_key
 from calls.lifecycle.inbox import Arrived, GroupWriter, NotStored
@@ -148,7 +149,13 @@ def test_a_row_that_was_refused_does_not_count_as_a_database_that_is_away(
 
 
 @pytest.mark.postgresql
-def test_a_database_that_came_back_is_written_to_again(writer: GroupWriter) -> None:
+@pytest.mark.parametrize("told", [True, False], ids=["all told", "told one after the other"])
+def test_a_database_that_came_back_is_written_to_again(
+    writer: GroupWriter, monkeypatch: pytest.MonkeyPatch, told: bool
+) -> None:
+    if not told:
+        # A busy server has yet to say so on the other connections.
+        monkeypatch.setattr(pool, "_something_came", lambda connection: False)
     writer.store(event(1))
     # Many idle connections, all of which die: the pool must not try one after the other.
     lent = [connection.pool.getconn() for _ in range(8)]
