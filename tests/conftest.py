@@ -86,8 +86,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         raise pytest.UsageError(f"not marked as driving a browser: {', '.join(unmarked)}")
     if os.environ.get("EACH_ENGINE"):
         _leave_out([item for item in items if not _may_differ_by_engine(item)], config, items)
-    if os.environ.get("WITHOUT_PAGES"):
-        _leave_out([item for item in items if "sign_in" in getattr(item, "fixturenames", ())], config, items)
+    if half := os.environ.get("HALF"):
+        _leave_out([item for item in items if not _of_half(item, half)], config, items)
 
 
 def _leave_out(these: list[pytest.Item], config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -114,6 +114,18 @@ def _may_differ_by_engine(item: pytest.Item) -> bool:
         return False
     fixtures = {"db", "transactional_db", "live_server"} & set(getattr(item, "fixturenames", ()))
     return bool(fixtures) or item.get_closest_marker("django_db") is not None
+
+
+def _of_half(item: pytest.Item, half: str) -> bool:
+    """`pages and races`: what draws people's pages, commits (threads, processes, servers) or takes long.
+    `rules`: all else. What only PostgreSQL does is of both, unless it takes long.
+    """
+    isolation = item.get_closest_marker("django_db")
+    commits = isolation is not None and isolation.kwargs.get("transaction", False)
+    fixtures = {"sign_in", "transactional_db", "live_server"} & set(getattr(item, "fixturenames", ()))
+    takes_long = item.get_closest_marker("long") is not None
+    of_both = item.get_closest_marker("postgresql") is not None and not takes_long
+    return of_both or bool(commits or fixtures or takes_long) == (half == "pages and races")
 
 
 @pytest.fixture(scope="session")

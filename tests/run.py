@@ -126,40 +126,33 @@ def sqlite() -> None:
     pytest_on_sqlite("-m", "not browser")
 
 
-def _postgresql(
-    programs: Callable[[], Path],
-    marked: str = "not browser",
-    python: str | Path = PYTHON,
-    **variables: str,
-) -> None:
+def _postgresql(programs: Callable[[], Path], python: str | Path = PYTHON, **variables: str) -> None:
     try:
         found = programs()
     except NoServer as reason:
         raise LeftOut(str(reason)) from reason
     with Cluster(found) as server:
         # What says the same on every engine has passed on SQLite.
-        pytest(server.url, "-m", marked, python=python, EACH_ENGINE="1", **variables)
+        pytest(server.url, "-m", "not browser", python=python, EACH_ENGINE="1", **variables)
 
 
 def wheel_postgresql() -> None:
-    _postgresql(wheel_programs)
+    """In the gate, where the other PostgreSQL is sure to be there too, each is asked half."""
+    _postgresql(wheel_programs, **({"HALF": "pages and races"} if CI else {}))
 
 
 def debian_postgresql() -> None:
-    """With the second Python, in an environment made for it: two things in one run.
-
-    People's pages have been drawn from the other PostgreSQL; here it is what lies under them that is tried.
-    """
+    """In the gate with the second Python, in an environment made for it: two things in one run."""
     second = _second_python()
     if second is None:
-        _postgresql(debian_programs)
+        _postgresql(debian_programs, **({"HALF": "rules"} if CI else {}))
         return
     with tempfile.TemporaryDirectory(prefix="callcenter-") as folder:
         run(second, "-m", "venv", folder)
         inside = Path(folder) / "bin" / "python"
         pip = ["-m", "pip", "install", "-q", "--disable-pip-version-check", "--no-compile"]
         run(inside, *pip, "-r", "requirements-dev.txt")
-        _postgresql(debian_programs, "not browser and not long", inside, WITHOUT_PAGES="1")
+        _postgresql(debian_programs, inside, HALF="rules")
 
 
 def _second_python() -> str | Path | None:
