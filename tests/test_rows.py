@@ -249,7 +249,7 @@ REFUSED: list[tuple[str, Callable[[], object]]] = [
     ("one_refused_part_per_bunch", same_refused_part_twice),
     ("import_state_is_known", lambda: change(make_import(), state="odd")),
     # Facts
-    ("calls_webhookevent.key", lambda: twice(make_event, key="same")),
+    ("event_is_kept_once", lambda: twice(make_event, key="same")),
     ("event_state_is_known", lambda: make_event(state="odd")),
     ("event_source_is_known", lambda: make_event(source="rumour")),
     ("one_refusal_row_per_minute_and_cause", same_minute_twice),
