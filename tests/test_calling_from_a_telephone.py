@@ -273,6 +273,8 @@ class TestTheSameRules:
 
 class TestWhatIsTold:
     def test_an_unclear_answer_is_looked_up_and_never_sent_again(self, network: Sandbox, sales: User) -> None:
+        # Whoever picks up asks us what to say, which is evidence too.
+        network.control("settings", speed=0.1)
         network.control("faults", create_500_after={"next": 1}, webhook_drop={"next": 100})
         call = ask(sales)
         place()
