@@ -10,7 +10,6 @@ from django.contrib import messages
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
-from django.template.response import TemplateResponse
 from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
@@ -18,6 +17,7 @@ from unfold.widgets import UnfoldAdminTextInputWidget
 
 from agents import number_completion
 from agents.models import NumberSetup, PhoneNumber
+from calls.admin.number_sheet import NumberSheets
 
 PERMISSION = "agents.offer_unproved_number"
 
@@ -57,28 +57,17 @@ def offering(request: HttpRequest, row: PhoneNumber) -> dict[str, Any]:
     }
 
 
-class NumberOfferViews:
+class NumberOfferViews(NumberSheets):
     """The part of the phone numbers' admin for that. Mixed into a ModelAdmin of PhoneNumber."""
 
-    admin_site: Any
-    opts: Any
-    log_change: Any
-    number_or_404: Any
-
     def offer(self, request: HttpRequest, number_id: int) -> HttpResponse:
-        row: PhoneNumber = self.number_or_404(request, number_id, PERMISSION)
+        row = self.number_or_404(request, number_id, PERMISSION)
         taken_back = request.POST.get("do") == "offer_no_more"
         form = OfferForm(request.POST if request.method == "POST" and not taken_back else None)
         if taken_back or form.is_valid():
             reason = "" if taken_back else form.cleaned_data["reason"]
             offer_all_the_same(request, row, reason, log_change=self.log_change)
             return redirect("admin:agents_phonenumber_change", row.pk)
-        context = {
-            **self.admin_site.each_context(request),
-            "opts": self.opts,
-            "original": row,
-            "number": row,
-            "form": form,
-            "title": _("Call from %(number)s all the same") % {"number": row},
-        }
-        return TemplateResponse(request, "admin/agents/phonenumber/offer.html", context)
+        return self.number_sheet(
+            request, row, "offer.html", title=_("Offer as caller ID all the same"), form=form
+        )

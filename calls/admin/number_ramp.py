@@ -9,13 +9,13 @@ from django import forms
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
-from django.template.response import TemplateResponse
 from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from unfold.widgets import UnfoldAdminDecimalFieldWidget, UnfoldAdminSelectWidget, UnfoldBooleanSwitchWidget
 
 from agents.models import PhoneNumber
+from calls.admin.number_sheet import NumberSheets
 from calls.dialer import ramp
 from calls.models import NumberRamp, RampPlan
 
@@ -82,13 +82,8 @@ class AddedNumberForm(forms.ModelForm[PhoneNumber]):
         fields = ("number", "label", "line", "active")
 
 
-class NumberRampViews:
+class NumberRampViews(NumberSheets):
     """The part of the phone numbers' admin for their first weeks. Mixed into a ModelAdmin of PhoneNumber."""
-
-    admin_site: Any
-    opts: Any
-    log_change: Any
-    number_or_404: Any
 
     def get_form(
         self, request: HttpRequest, obj: PhoneNumber | None = None, change: bool = False, **kwargs: Any
@@ -103,7 +98,7 @@ class NumberRampViews:
             ramp.begin(obj, now=timezone.now())
 
     def set_ramp(self, request: HttpRequest, number_id: int) -> HttpResponse:
-        row: PhoneNumber = self.number_or_404(request, number_id, "calls.change_dailycap")
+        row = self.number_or_404(request, number_id, "calls.change_dailycap")
         kept = NumberRamp.objects.filter(number=row).first()
         steps = ramp.steps_of(kept) if kept else ramp.USUAL_STEPS
         initial: dict[str, Any] = {"plan": kept.plan if kept else RampPlan.OFF}
@@ -117,16 +112,10 @@ class NumberRampViews:
                 self.log_change(request, row, f"calls a day: {_logged(kept)}")
                 messages.success(request, _("Kept. It holds from the next call on."))
             return redirect("admin:agents_phonenumber_change", row.pk)
-        context = {
-            **self.admin_site.each_context(request),
-            "opts": self.opts,
-            "original": row,
-            "number": row,
-            "form": form,
-            "usual": steps_said(ramp.USUAL_STEPS),
-            "title": _("How many calls a day"),
-        }
-        return TemplateResponse(request, "admin/agents/phonenumber/ramp.html", context)
+        usual = steps_said(ramp.USUAL_STEPS)
+        return self.number_sheet(
+            request, row, "ramp.html", title=_("How many calls a day"), form=form, usual=usual
+        )
 
 
 def _logged(kept: NumberRamp) -> str:

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from django.contrib import messages
 from django.contrib.admin.models import DELETION, LogEntry
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
-from django.template.response import TemplateResponse
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
@@ -17,21 +14,17 @@ from agents.models import PhoneNumber
 from agents.providers.abilities import Ability
 from agents.providers.registry import can
 from calls import releasing
+from calls.admin.number_sheet import NumberSheets
 
 ADMINISTRATORS = "agents.delete_phonenumber"
 
 
-class NumberReleaseViews:
+class NumberReleaseViews(NumberSheets):
     """The part of the phone numbers' admin for giving one up. Mixed into a ModelAdmin of PhoneNumber."""
-
-    admin_site: Any
-    opts: Any
-    log_change: Any
-    number_or_404: Any
 
     def release(self, request: HttpRequest, number_id: int) -> HttpResponse:
         """What it was used for, and the two ways to give it up."""
-        row: PhoneNumber = self.number_or_404(request, number_id, "agents.change_phonenumber")
+        row = self.number_or_404(request, number_id, "agents.change_phonenumber")
         now, problem = timezone.now(), ""
         if request.method == "POST":
             try:
@@ -41,27 +34,25 @@ class NumberReleaseViews:
         use = releasing.use_of(row.number, now=now)
         why_not = releasing.why_not_release(use, now=now)
         administrator = request.user.has_perm(ADMINISTRATORS)
-        context = {
-            **self.admin_site.each_context(request),
-            "opts": self.opts,
-            "original": row,
-            "number": row,
-            "use": use,
-            "why_not": why_not,
-            "problem": "" if problem == why_not else problem,
-            "reason_missing": bool(problem) and problem == why_not and administrator,
-            "given": request.POST.get("reason", ""),
-            "callers": list(row.default_for_agents.all()),
-            "administrator": administrator,
-            "may_go_on": administrator or not why_not,
-            "why_stays": why_stays(row),
-            "title": _("Give up %(number)s") % {"number": row},
-        }
-        return TemplateResponse(request, "admin/agents/phonenumber/release.html", context)
+        return self.number_sheet(
+            request,
+            row,
+            "release.html",
+            title=_("Give up %(number)s") % {"number": row},
+            use=use,
+            why_not=why_not,
+            problem="" if problem == why_not else problem,
+            reason_missing=bool(problem) and problem == why_not and administrator,
+            given=request.POST.get("reason", ""),
+            callers=list(row.default_for_agents.all()),
+            administrator=administrator,
+            may_go_on=administrator or not why_not,
+            why_stays=why_stays(row),
+        )
 
     def use_again(self, request: HttpRequest, number_id: int) -> HttpResponse:
         """A retired number is caller ID again."""
-        row: PhoneNumber = self.number_or_404(request, number_id, "agents.change_phonenumber")
+        row = self.number_or_404(request, number_id, "agents.change_phonenumber")
         if PhoneNumber.objects.filter(pk=row.pk, active=False).update(active=True):
             self.log_change(request, row, "may be used as caller ID again")
             messages.success(request, _("%(number)s may be called from again.") % {"number": row})

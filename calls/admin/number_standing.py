@@ -14,7 +14,6 @@ from django.contrib import messages
 from django.contrib.auth.models import User
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
-from django.template.response import TemplateResponse
 from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
@@ -22,6 +21,7 @@ from unfold.widgets import UnfoldAdminSelectWidget, UnfoldAdminTextInputWidget
 
 from agents.models import PhoneNumber
 from calls import dialer
+from calls.admin.number_sheet import NumberSheets
 from calls.models import NumberStanding, StandingItem, StandingState
 
 WHAT_FOR: Mapping[str, tuple[Any, Any]] = {
@@ -108,17 +108,12 @@ class StandingForm(forms.Form):
         return given
 
 
-class NumberStandingViews:
+class NumberStandingViews(NumberSheets):
     """The part of the phone numbers' admin with the checklist. Mixed into a ModelAdmin of PhoneNumber."""
-
-    admin_site: Any
-    opts: Any
-    log_change: Any
-    number_or_404: Any
 
     def note_standing(self, request: HttpRequest, number_id: int, item: str) -> HttpResponse:
         """The form of one item, and keeping it."""
-        row: PhoneNumber = self.number_or_404(request, number_id, "agents.change_phonenumber")
+        row = self.number_or_404(request, number_id, "agents.change_phonenumber")
         found = next((each for each in checklist(row) if each.code == item), None)
         if found is None:
             raise Http404
@@ -130,16 +125,7 @@ class NumberStandingViews:
             self.log_change(request, row, f"{StandingItem(item).label}: {said}")
             messages.success(request, _("Noted."))
             return redirect("admin:agents_phonenumber_change", row.pk)
-        context = {
-            **self.admin_site.each_context(request),
-            "opts": self.opts,
-            "original": row,
-            "number": row,
-            "item": found,
-            "form": form,
-            "title": found.label,
-        }
-        return TemplateResponse(request, "admin/agents/phonenumber/note_standing.html", context)
+        return self.number_sheet(request, row, "note_standing.html", title=found.label, item=found, form=form)
 
 
 def _keep(row: PhoneNumber, item: str, given: Mapping[str, Any], *, by: Any) -> str:

@@ -8,9 +8,8 @@ from typing import Any
 from django.conf import settings
 from django.contrib import admin, messages
 from django.contrib.admin.utils import unquote
-from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import get_object_or_404, redirect
+from django.shortcuts import redirect
 from django.urls import URLPattern, path, reverse
 from django.utils import timezone
 from django.utils.html import format_html
@@ -181,12 +180,6 @@ class PhoneNumberAdmin(
             *self.setup_urls(),
             *super().get_urls(),
         ]
-
-    def number_or_404(self, request: HttpRequest, number_id: int, *permissions: str) -> PhoneNumber:
-        """PermissionDenied without `permissions`."""
-        if not request.user.has_perms(["agents.view_phonenumber", *permissions]):
-            raise PermissionDenied
-        return get_object_or_404(PhoneNumber, pk=number_id)
 
     def change_view(
         self,
