@@ -58,7 +58,7 @@ def measure(machine: Machine, seconds: int) -> Round:
         env=os.environ, capture_output=True, text=True, check=True,
     ).stdout.strip()  # fmt: skip
     file = machine.folder / "signed"
-    door.write_signed(list(door.bodies(6000 * DOOR_S, dice)), file)
+    door.write_signed(list(door.bodies(door.MOST_PER_SECOND * DOOR_S, dice)), file)
     with machine.running([*GRANIAN, "callcenter.wsgi:application"], answers(WEB_PORT)) as server:
         asked = door.measure(machine, server, file, DOOR_S, 16, keep=True)
     applied = apply.backlog(machine, 100 * seconds, dice)
