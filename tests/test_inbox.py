@@ -23,7 +23,7 @@ from calls.dialer.place import accepted
 from calls.lifecycle import apply as applying
 from calls.lifecycle import fold
 from calls.lifecycle.apply import read_again
-from calls.lifecycle.facts import _store, store_lookup, store_webhook
+from calls.lifecycle.facts import _store, event_key, store_lookup, store_webhook
 from calls.models import Call, CallStatus, Transcript, WebhookEvent
 from tests import factories
 from tests.far_end import FarEnd, theirs
@@ -376,7 +376,8 @@ def test_a_storm_of_permuted_and_repeated_facts_gives_the_same_rows_and_no_diffe
         luck.shuffle(told)
         for some in itertools.batched(told, 17):
             for source, body in some:
-                _store(body, source=source, contract="current", signature="", now=timezone.now())
+                key = event_key(source, "current", body)
+                _store(body, key=key, source=source, contract="current", signature="", now=timezone.now())
             if luck.random() < 0.3:
                 read_again(WebhookEvent.objects.filter(source="webhook"), now=timezone.now())
             apply_at(soon())

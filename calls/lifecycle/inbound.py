@@ -13,6 +13,7 @@ from django.utils.translation import gettext as _
 from agents import variables as supplied
 from agents.models import Agent, PhoneNumber
 from agents.providers.base import InboundAsk, InboundReply
+from calls.call_id import new_call_id
 from calls.eligibility import hours
 from calls.lifecycle import schedule
 from calls.models import Call, CallBack, CallStatus, Direction, Lead, Priority
@@ -66,7 +67,7 @@ def _answered(ask: InboundAsk, now: datetime) -> InboundReply:
         return InboundReply()
     if not ask.provider_call_id:
         # Nothing to key a row by: the call's first event makes it, under the id given here.
-        return _reply(_inbound_call(ask.from_number, ours, "", uuid.uuid4(), "", now))
+        return _reply(_inbound_call(ask.from_number, ours, "", new_call_id(), "", now))
     call = new_inbound_call(
         counterpart=ask.from_number,
         ours=ours,
@@ -102,7 +103,7 @@ def new_inbound_call(
     `counterpart`: E.164, or '' when the caller withholds it.
     """
     return _saved(
-        _inbound_call(counterpart, ours, provider_call_id, call_uuid or uuid.uuid4(), provider_agent_id, now)
+        _inbound_call(counterpart, ours, provider_call_id, call_uuid or new_call_id(), provider_agent_id, now)
     )
 
 

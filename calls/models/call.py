@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import uuid
 from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Any, Self
@@ -13,6 +12,7 @@ from django.utils.translation import gettext_lazy as _
 
 from agents import phone
 from agents.models import E164_PATTERN, Agent, e164_field
+from calls.call_id import new_call_id
 from calls.models.call_words import (
     ACTIVE,
     OPEN,
@@ -108,7 +108,7 @@ class Call(models.Model):
     (until a provider has it) and `calls.lifecycle` (the only writer of status after that).
     """
 
-    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    id = models.UUIDField(primary_key=True, default=new_call_id, editable=False)
     direction = models.CharField(_("direction"), max_length=10, choices=Direction, default=Direction.OUTBOUND)
     lead = models.ForeignKey(
         "calls.Lead",

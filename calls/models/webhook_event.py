@@ -33,7 +33,7 @@ class WebhookEvent(models.Model):
     """
 
     key = models.CharField(max_length=64)
-    """sha256 over source, contract and what was signed of the body: a repeat collides and changes nothing."""
+    """Made of what was signed (`lifecycle.facts.event_key`): a repeat collides and changes nothing."""
     source = models.CharField(_("source"), max_length=10, choices=EventSource, default=EventSource.WEBHOOK)
     contract = models.CharField(max_length=30, default="current")
     provider = models.CharField(max_length=30, default="retell")
@@ -67,8 +67,7 @@ class WebhookEvent(models.Model):
         constraints = [
             models.CheckConstraint(condition=Q(state__in=EventState.values), name="event_state_is_known"),
             models.CheckConstraint(condition=Q(source__in=EventSource.values), name="event_source_is_known"),
-            # Not `unique=True`, which on PostgreSQL is two indexes: of a random key each insert into a large
-            # one is a page of its own.
+            # Not `unique=True`, which on PostgreSQL is two indexes.
             models.UniqueConstraint(fields=["key"], name="event_is_kept_once"),
         ]
         indexes = [
@@ -81,8 +80,6 @@ class WebhookEvent(models.Model):
             # lifecycle.apply: all facts of a call, and events that came before their call was known.
             models.Index(fields=["provider_call_id"], name="event_by_provider_call"),
             models.Index(fields=["call", "received_at"], name="event_by_call"),
-            # api: calls that changed after a moment.
-            models.Index(fields=["applied_at"], condition=Q(applied_at__isnull=False), name="event_applied"),
             # The list, newest first, and lifecycle.reachability: what came lately.
             models.Index(fields=["-received_at"], name="event_newest"),
             # admin.events: the lists of what went wrong, and the counts on every page.
