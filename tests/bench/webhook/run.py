@@ -29,6 +29,7 @@ HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parents[2]))
 
 from agents.providers import retell_signature
+from calls.call_id import new_call_id
 from tests.bench.machine import GRANIAN, KEY, WEB_PORT, Machine, a_machine, answers, processor_s
 
 WORDS = ["the", "people", "you", "that", "was", "with", "they", "have", "this", "from", "tomorrow", "perhaps"]
@@ -46,10 +47,11 @@ class Result:
 
 
 def bodies(count: int, dice: random.Random) -> Iterator[bytes]:
-    """`call_ended` as it comes, 4 to 6 KB: mostly what was said, with the time of each word."""
+    """`call_ended` as it comes, 4 to 6 KB, each of another call of ours: mostly what was said, and when."""
     for number in range(count):
         size = dice.randint(4000, 6000)
-        call = {"call_id": f"call_{number:032x}", "call_type": "phone_call", "call_status": "ended"}
+        call = {"call_id": f"call_{number:032x}", "call_type": "phone_call", "call_status": "ended",
+                "metadata": {"call_uuid": str(new_call_id())}}  # fmt: skip
         said: list[dict[str, object]] = []
         body = b""
         while len(body) < size:
