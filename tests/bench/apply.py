@@ -35,6 +35,7 @@ from tests.bench.machine import (
     KEY,
     MANAGE,
     WEB_PORT,
+    Host,
     Machine,
     a_machine,
     answers,
@@ -255,7 +256,7 @@ def main() -> None:
         import django
 
         django.setup()
-        drained, lagged = [], []
+        drained, lagged, host = [], [], Host()
         for turn in range(asked.rounds):
             drained.append(backlog(machine, asked.calls, dice))
             lagged.append(steady(machine, asked.seconds, dice))
@@ -264,7 +265,7 @@ def main() -> None:
             print(
                 f"round {turn + 1}  backlog {rate:5.0f} events/s; an event {ours:.2f} ms of the dialer,"
                 f" {theirs:.2f} of PostgreSQL; {size:.0f} MB"
-                f"   at {answered:.0f}/s: lag p50 {p50 * 1000:.0f} ms, p95 {p95 * 1000:.0f} ms",
+                f"   at {answered:.0f}/s: lag p50 {p50 * 1000:.0f} ms, p95 {p95 * 1000:.0f} ms{host.took()}",
                 flush=True,
             )
     print(

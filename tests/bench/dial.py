@@ -32,6 +32,7 @@ from tests.bench.machine import (
     GRANIAN,
     MANAGE,
     WEB_PORT,
+    Host,
     Machine,
     a_machine,
     answers,
@@ -182,7 +183,7 @@ def main() -> None:
             [*MANAGE, "create_api_key", "bench", "--scopes", "read,call"],
             env=os.environ, capture_output=True, text=True, check=True,
         ).stdout.strip()  # fmt: skip
-        flat, idle, busy = [], [], []
+        flat, idle, busy, host = [], [], [], Host()
         for turn in range(asked.rounds):
             free = numbers()
             said = f"round {turn + 1}"
@@ -199,7 +200,7 @@ def main() -> None:
                 busy.append(max(clicks(machine, key, free, CLICKS // 2, "10")))
                 said += f"  among 1,000: worst {busy[-1]:.2f} s"
             clear()
-            print(said, flush=True)
+            print(said + host.took(), flush=True)
     print(f"\nmedians of {asked.rounds}: idle p95 {statistics.median(idle) * 1000:.0f} ms", end="")
     if flat:
         print(

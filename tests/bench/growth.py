@@ -25,7 +25,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from tests.bench.machine import GRANIAN, MANAGE, WEB_PORT, Machine, a_machine, answers, percentile
+from tests.bench.machine import GRANIAN, MANAGE, WEB_PORT, Host, Machine, a_machine, answers, percentile
 
 CLICKS = 60
 """Of each kind a round: the slowest of a few is chance."""
@@ -139,13 +139,14 @@ def main() -> None:
         machines["full"].execute("CHECKPOINT")
         os.sync()
         time.sleep(SETTLES_S)
+        host = Host()
         for turn in range(asked.rounds):
             for name, machine in machines.items():
                 said = in_a_process(machine, "--seconds", str(asked.seconds))
                 found[name].append(Round(**json.loads(said.splitlines()[-1])))
                 last = asdict(found[name][-1])
                 shown = "  ".join(f"{what} {value:.1f}" for what, value in last.items())
-                print(f"round {turn + 1}, {name}: {shown}", flush=True)
+                print(f"round {turn + 1}, {name}: {shown}{host.took()}", flush=True)
     print(f"\nmedians of {asked.rounds}: empty, with {asked.calls} calls, ratio")
     medians = {
         name: Round(*(statistics.median(column) for column in zip(*map(astuple, rounds), strict=True)))

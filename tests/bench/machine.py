@@ -117,6 +117,25 @@ def resident_mb(pid: int) -> float:
     return 0.0
 
 
+class Host:
+    """Watches what the host of a virtual machine gives of its processors to others: rounds in which that was
+    much were not measured on free cores, whatever ran here. Linux's `steal` in proc_stat(5)."""
+
+    def __init__(self) -> None:
+        self._seen = self._ticks()
+
+    def took(self) -> str:
+        """The share since last asked, in words for the end of a round's line."""
+        before, self._seen = self._seen, self._ticks()
+        all_of_it = sum(self._seen) - sum(before)
+        return f"  (host took {(self._seen[7] - before[7]) / max(1, all_of_it):.0%})"
+
+    @staticmethod
+    def _ticks() -> list[int]:
+        """User, nice, system, idle, iowait, irq, softirq, steal: since the start, all cores together."""
+        return [int(each) for each in Path("/proc/stat").read_text().split("\n", 1)[0].split()[1:9]]
+
+
 def _children(pid: int) -> list[int]:
     found = Path(f"/proc/{pid}/task/{pid}/children")
     return [int(part) for part in found.read_text().split()] if found.exists() else []

@@ -30,7 +30,7 @@ sys.path.insert(0, str(HERE.parents[2]))
 
 from agents.providers import retell_signature
 from calls.call_id import new_call_id
-from tests.bench.machine import GRANIAN, KEY, WEB_PORT, Machine, a_machine, answers, processor_s
+from tests.bench.machine import GRANIAN, KEY, WEB_PORT, Host, Machine, a_machine, answers, processor_s
 
 WORDS = ["the", "people", "you", "that", "was", "with", "they", "have", "this", "from", "tomorrow", "perhaps"]
 MOST_PER_SECOND = 9000
@@ -127,6 +127,7 @@ def main() -> None:
         made = list(bodies(MOST_PER_SECOND * asked.seconds, random.Random(11)))
         file = machine.folder / "signed"
         results: dict[str, list[Result]] = {kind: [] for kind in asked.only.split(",")}
+        host = Host()
         for turn in range(asked.rounds):
             write_signed(made, file)
             for kind, measured in results.items():
@@ -136,7 +137,7 @@ def main() -> None:
                 print(
                     f"round {turn + 1}  {kind:<8} {last.per_second:7.0f}/s  "
                     f"p50 {last.p50_ms:6.1f} ms  p99 {last.p99_ms:6.1f} ms  "
-                    f"processor {last.processor_ms:.2f} ms",
+                    f"processor {last.processor_ms:.2f} ms{host.took()}",
                     flush=True,
                 )
     print(f"\nmedians of {asked.rounds}, {asked.connections} connections")
